@@ -1,0 +1,156 @@
+/** The interfaces that the core needs of the world. Adapters implement them; fakes and real ones pass one contract. */
+import type {
+  CellId,
+  Decision,
+  Event,
+  Expert,
+  ExpertId,
+  Failure,
+  Lane,
+  LeaseId,
+  LoadReport,
+  MemoryProfile,
+  Sample,
+} from './types.ts';
+
+/** One clock that never goes back: Unix time at the start of the process plus monotonic time since, in ms. */
+export interface Clock {
+  nowMs(): number;
+  /** Calls once, at or after `atMs`; returns what takes it back. */
+  at(atMs: number, callback: () => void): () => void;
+}
+
+// ---- work for an expert ---------------------------------------------------------------------------------------
+
+export interface ChatMessage {
+  readonly role: 'system' | 'user' | 'assistant';
+  readonly content: string;
+}
+
+/** What an expert is asked. Stays in memory between the client and the cell; never logged, never in an event. */
+export type Ask =
+  | {
+      readonly kind: 'chat';
+      readonly messages: readonly ChatMessage[];
+      /** The last user message without what it quotes: the question. */
+      readonly question: string;
+      /** The quoted or fenced part of the last user message if there is one, else the whole message. */
+      readonly focus: string;
+      /** Embedding of `question` in the router's embedder, when it was computed. */
+      readonly embedding: Float32Array | null;
+      readonly maxTokens: number | null;
+      readonly temperature: number | null;
+      readonly seed: number | null;
+      readonly stop: readonly string[];
+    }
+  | { readonly kind: 'embeddings'; readonly texts: readonly string[] };
+
+export interface Label {
+  readonly label: string;
+  /** Probability, 0 to 1. */
+  readonly score: number;
+}
+
+export interface Passage {
+  readonly title: string;
+  readonly text: string;
+  readonly source: string;
+  /** 0 to 1. */
+  readonly score: number;
+}
+
+/** What an expert says. Adapters of protocols put it into words. */
+export type Answer =
+  | { readonly kind: 'labels'; readonly labels: readonly Label[]; readonly inputTokens: number }
+  | { readonly kind: 'passages'; readonly passages: readonly Passage[]; readonly inputTokens: number }
+  | {
+      readonly kind: 'text';
+      readonly text: string;
+      readonly finish: 'stop' | 'length' | 'cancelled';
+      readonly inputTokens: number;
+      readonly outputTokens: number;
+    }
+  /** One unit vector a text. */
+  | { readonly kind: 'embeddings'; readonly vectors: readonly Float32Array[]; readonly inputTokens: number };
+
+export interface RunReport {
+  readonly answer: Answer;
+  /** Time of each stage in ms, as the cell measured it: `queue`, `tokenize`, `run`. */
+  readonly stages: Readonly<Record<string, number>>;
+}
+
+/** Child processes that host experts. All promises reject with an AgentError. */
+export interface Runtime {
+  /** Loads an expert in a cell, which is started if it is not up. */
+  load(cell: CellId, lane: Lane, expert: ExpertId): Promise<LoadReport>;
+  /** Releases an expert; resolves with the cell's PSS right after, null for "no data". */
+  unload(cell: CellId, expert: ExpertId): Promise<number | null>;
+  /** Runs one lease. `onDelta` gets pieces of text as they come (generation only). */
+  run(call: RunCall, onDelta: (text: string) => void): Promise<RunReport>;
+  /** Asks a run to end early; its promise still settles. */
+  cancel(cell: CellId, lease: LeaseId): void;
+  /** Ends a cell: politely, or at once. Its exit is reported either way. */
+  stop(cell: CellId, kill: boolean): void;
+  /** The running cells' process ids, for the monitor. */
+  pids(): ReadonlyMap<CellId, number>;
+}
+
+export interface RunCall {
+  readonly cell: CellId;
+  readonly lease: LeaseId;
+  readonly expert: ExpertId;
+  readonly ask: Ask;
+}
+
+/** Told when a cell's process has ended, however it did. */
+export type OnCellExit = (cell: CellId, cause: string) => void;
+
+// ---- the record -----------------------------------------------------------------------------------------------
+
+/** One event and what was decided on it, as the loop hands it over. */
+export interface LogEntry {
+  readonly event: Event;
+  readonly decision: Decision;
+  /** Only for `request` events. */
+  readonly asked: Asked | null;
+}
+
+/** What is kept of the text of a request. */
+export interface Asked {
+  readonly sha256: string;
+  readonly chars: number;
+  /** Only where `log.text` is on. */
+  readonly text: string | null;
+}
+
+/** The log of decisions. `append` commits before it returns (survives kill -9); `synced` says what survives a power cut. */
+export interface Log {
+  /** Appends in one transaction; returns the sequence number of each entry. */
+  append(entries: readonly LogEntry[]): readonly number[];
+  /** Highest sequence number that is on the disk for certain. */
+  synced(): number;
+}
+
+/** What is remembered of experts across restarts. */
+export interface Memory {
+  profile(digest: string): MemoryProfile | null;
+  keepProfile(digest: string, profile: MemoryProfile): void;
+  prototypes(digest: string, embedderDigest: string): readonly Int8Array[] | null;
+  keepPrototypes(digest: string, embedderDigest: string, prototypes: readonly Int8Array[]): void;
+}
+
+// ---- experts on the disk --------------------------------------------------------------------------------------
+
+export interface Catalog {
+  /** Checks size and sha256 of every file, once a process; rejects with an AgentError that names the file. */
+  verify(expert: ExpertId): Promise<void>;
+  /** The example requests of an expert, for the router to learn. */
+  examples(expert: ExpertId): readonly string[];
+}
+
+/** What the catalog found. */
+export type Found = { readonly expert: Expert; readonly directory: string } | { readonly id: ExpertId; readonly failure: Failure };
+
+export interface Monitor {
+  sample(): Sample;
+}

@@ -1,0 +1,377 @@
+/**
+ * The words of expertd. No code: everybody imports this file, and it imports nothing.
+ *
+ * A *decision is a value*: `decide(state, event, policy)` turns what is known and what happened into reasons, steps
+ * and the next state. Times are milliseconds of one clock that never goes back (see `Clock` in ports.ts).
+ * Text never appears here: requests come as features, so that the log of events can be kept and replayed.
+ */
+
+export type ExpertId = string;
+/** `fast-1`, `heavy-2`: one child process. A number is never used twice in the life of an agent. */
+export type CellId = string;
+export type RequestId = string;
+export type LeaseId = number;
+
+export type Lane = 'fast' | 'heavy';
+export type Task = 'feature-extraction' | 'text-classification' | 'retrieval' | 'text-generation';
+/** What a client wants of an expert; `chat` is any task but `feature-extraction`. */
+export type Want = 'chat' | 'embeddings';
+
+// ---- experts ------------------------------------------------------------------------------------------------
+
+/** What loading an expert costs. A conservative bound before its first load, its measured profile afterwards. */
+export interface MemoryProfile {
+  /** Bytes that stay while it is resident. */
+  readonly residentBytes: number;
+  /** Highest bytes while it loads; never less than `residentBytes`. */
+  readonly loadBytes: number;
+  readonly loadMs: number;
+  readonly measured: boolean;
+}
+
+/** A rule over hashed phrases: any of `any`, all of `all`, none of `not`. */
+export interface Rule {
+  readonly any: readonly number[];
+  readonly all: readonly number[];
+  readonly not: readonly number[];
+}
+
+/** What the router may know of an expert. */
+export interface RoutingFacts {
+  readonly languages: readonly string[];
+  readonly rules: readonly Rule[];
+  /** Sorted hashes of the words that belong to it. */
+  readonly vocabulary: Uint32Array;
+  /** Unit vectors of its example requests times 127; empty until an embedder has seen them. */
+  readonly prototypes: readonly Int8Array[];
+}
+
+/** An installed expert, as `decide` knows it. */
+export interface Expert {
+  readonly id: ExpertId;
+  readonly version: string;
+  /** sha256 of its manifest: the content's identity, since the manifest holds the sha256 of every file. */
+  readonly digest: string;
+  readonly task: Task;
+  readonly lane: Lane;
+  readonly isolation: 'shared' | 'own';
+  readonly memory: MemoryProfile;
+  /** Its input holds the request's embedding: the embedder runs first, if it is resident. */
+  readonly needsEmbedding: boolean;
+  readonly pinned: boolean;
+  readonly routing: RoutingFacts;
+}
+
+/** Where an expert is. `leased` is not a state of its own: it is resident with leases. */
+export type Residency =
+  | { readonly state: 'absent' }
+  | { readonly state: 'loading'; readonly cell: CellId; readonly sinceMs: number; readonly deadlineMs: number }
+  | { readonly state: 'resident'; readonly cell: CellId; readonly sinceMs: number }
+  | { readonly state: 'unloading'; readonly cell: CellId; readonly sinceMs: number; readonly deadlineMs: number }
+  | { readonly state: 'quarantined'; readonly reason: string; readonly sinceMs: number };
+
+/** One row of the residency table. */
+export interface Entry {
+  readonly expert: Expert;
+  readonly residency: Residency;
+  readonly lastUsedMs: number;
+  readonly uses: number;
+  /** Value of `State.evictionAge` at the last use (GreedyDual's inflation). */
+  readonly ageAtUse: number;
+  /** Times of the crashes that count against it; an old one falls out. */
+  readonly crashesMs: readonly number[];
+  /** No load starts before this: back-off after a failed load or a crash. */
+  readonly notBeforeMs: number;
+  /** Why the last load failed, until one succeeds. */
+  readonly lastError: Failure | null;
+  /** Somebody asked for it by hand (or it is the router's embedder): loaded when there is room, without a waiter. */
+  readonly wanted: boolean;
+}
+
+// ---- cells, leases, requests ----------------------------------------------------------------------------------
+
+export interface Cell {
+  readonly id: CellId;
+  readonly lane: Lane;
+  /** Hosts this expert alone (`isolation: own`). */
+  readonly only: ExpertId | null;
+  /** PSS of the process without an expert: learned at its first load, a bound before. */
+  readonly baseBytes: number;
+  /** Last PSS that was read while nothing loaded in it. */
+  readonly measuredBytes: number;
+  /** Takes no new lease: an expert waits to be loaded here. */
+  readonly draining: boolean;
+  readonly stopping: boolean;
+  /** Since when it hosts nothing; null while it does. */
+  readonly emptySinceMs: number | null;
+}
+
+/** The right to run on an expert. A leased expert is never evicted; every lease has a deadline. */
+export interface Lease {
+  readonly id: LeaseId;
+  readonly purpose: 'answer' | 'embed' | 'learn';
+  readonly expert: ExpertId;
+  readonly cell: CellId;
+  /** `learn` has no request: it embeds the examples of the expert `subject`. */
+  readonly request: RequestId | null;
+  readonly subject: ExpertId | null;
+  readonly sinceMs: number;
+  readonly deadlineMs: number;
+  /** Its client is gone or its deadline has passed: the cell dies if it does not end by `deadlineMs`. */
+  readonly cancelled: boolean;
+}
+
+/** What is known of a request's content. */
+export interface Features {
+  /** Sorted, unique FNV-1a hashes of the words, pairs and triples of words of the question (not of what it quotes). */
+  readonly terms: Uint32Array;
+  /** Those of `terms` that are single words; the rest of `terms` are phrases. */
+  readonly words: Uint32Array;
+  readonly chars: number;
+  /** BCP 47, or null for "no data". */
+  readonly language: string | null;
+  /** Unit vector times 127; null while no embedder answered. */
+  readonly embedding: Int8Array | null;
+}
+
+export interface Request {
+  readonly id: RequestId;
+  readonly want: Want;
+  /** An expert's id, or null for `auto`. */
+  readonly model: ExpertId | null;
+  readonly features: Features;
+  readonly sinceMs: number;
+  /** Waits for a load or a place until then. */
+  readonly waitUntilMs: number;
+  /** 0 at first, 1 after its cell died under it: it is retried once. */
+  readonly attempt: number;
+  readonly phase: Phase;
+}
+
+export type Phase =
+  | { readonly name: 'embedding'; readonly lease: LeaseId }
+  | { readonly name: 'waiting'; readonly expert: ExpertId; readonly embedded: boolean }
+  | { readonly name: 'running'; readonly lease: LeaseId };
+
+// ---- what the monitor sees ------------------------------------------------------------------------------------
+
+/** One look at the device. null is "no data", never zero. */
+export interface Sample {
+  readonly agentBytes: number | null;
+  /** PSS of each cell. */
+  readonly cellBytes: ReadonlyMap<CellId, number>;
+  readonly availableBytes: number | null;
+  readonly totalBytes: number | null;
+  /** Memory PSI: share of the last 10 s in which some, or all, tasks waited for memory, in percent. */
+  readonly psiSomeAvg10: number | null;
+  readonly psiFullAvg10: number | null;
+}
+
+export interface Pressure {
+  readonly level: 'ok' | 'high';
+  /** What the level was read from, for people. */
+  readonly why: string;
+}
+
+// ---- state ----------------------------------------------------------------------------------------------------
+
+/** All that `decide` knows. A value: `decide` returns the next one and never changes this one. */
+export interface State {
+  readonly nowMs: number;
+  readonly settings: Settings;
+  readonly experts: ReadonlyMap<ExpertId, Entry>;
+  /** Named by the configuration, not installed: being fetched, or failed. */
+  readonly pending: ReadonlyMap<ExpertId, Pending>;
+  readonly cells: ReadonlyMap<CellId, Cell>;
+  readonly leases: ReadonlyMap<LeaseId, Lease>;
+  readonly requests: ReadonlyMap<RequestId, Request>;
+  readonly agentBytes: number;
+  readonly sample: Sample | null;
+  readonly pressure: Pressure;
+  /** Rises to the value of what is evicted (GreedyDual-Size-Frequency's L). */
+  readonly evictionAge: number;
+  readonly nextCell: number;
+  readonly nextLease: LeaseId;
+}
+
+export interface Pending {
+  readonly version: string | null;
+  readonly state: 'fetching' | 'failed';
+  readonly doneBytes: number;
+  readonly totalBytes: number | null;
+  readonly error: Failure | null;
+}
+
+/** Numbers that steer `decide`; part of the log, so that a replay knows them. */
+export interface Settings {
+  readonly budgetBytes: number;
+  /** The expert that turns requests into vectors, if the router uses one. */
+  readonly embedder: ExpertId | null;
+  /** Takes what no specialist claims. */
+  readonly generalist: ExpertId | null;
+  readonly loadWaitMs: number;
+  readonly loadDeadlineMs: number;
+  readonly runDeadlineMs: Readonly<Record<Lane, number>>;
+  readonly cancelGraceMs: number;
+  readonly idleMs: number;
+  readonly cellIdleMs: number;
+  readonly maxQueue: number;
+  readonly maxCells: Readonly<Record<Lane, number>>;
+  /** Leases at once in one cell. */
+  readonly cellConcurrency: Readonly<Record<Lane, number>>;
+  /** What a new cell is taken to cost before the first one was measured. */
+  readonly cellBaseBytes: number;
+  readonly availableLowBytes: number;
+  readonly psiSomeHigh: number;
+  readonly psiFullHigh: number;
+  readonly crashLimit: number;
+  readonly crashWindowMs: number;
+  readonly backoffMs: number;
+  /** Below this score no expert is chosen. */
+  readonly minScore: number;
+  /** A resident expert wins over an absent one that is better by less than this. */
+  readonly tieMargin: number;
+}
+
+// ---- events in ------------------------------------------------------------------------------------------------
+
+export type Event = { readonly atMs: number } & (
+  | { readonly type: 'configured'; readonly settings: Settings; readonly policies: PolicyNames }
+  | { readonly type: 'installed'; readonly expert: Expert }
+  | { readonly type: 'removed'; readonly expert: ExpertId }
+  | { readonly type: 'pending'; readonly expert: ExpertId; readonly pending: Pending }
+  | { readonly type: 'learned'; readonly lease: LeaseId; readonly expert: ExpertId; readonly prototypes: readonly Int8Array[] | null; readonly error: Failure | null }
+  | { readonly type: 'request'; readonly request: RequestId; readonly want: Want; readonly model: ExpertId | null; readonly features: Features; readonly waitMs: number | null }
+  | { readonly type: 'features'; readonly request: RequestId; readonly lease: LeaseId; readonly embedding: Int8Array | null; readonly error: Failure | null }
+  | { readonly type: 'hungUp'; readonly request: RequestId }
+  | { readonly type: 'released'; readonly lease: LeaseId; readonly outcome: Outcome }
+  | { readonly type: 'loaded'; readonly expert: ExpertId; readonly cell: CellId; readonly report: LoadReport }
+  | { readonly type: 'loadFailed'; readonly expert: ExpertId; readonly cell: CellId; readonly error: Failure }
+  | { readonly type: 'unloaded'; readonly expert: ExpertId; readonly cell: CellId; readonly cellBytes: number | null }
+  | { readonly type: 'cellExited'; readonly cell: CellId; readonly cause: string; readonly answered: readonly RequestId[] }
+  | { readonly type: 'sample'; readonly sample: Sample }
+  | { readonly type: 'command'; readonly command: 'load' | 'unload' | 'pin' | 'unpin' | 'clear'; readonly expert: ExpertId }
+  | { readonly type: 'tick' }
+);
+
+export interface LoadReport {
+  /** PSS of the cell before and after, and its highest RSS in between less the RSS before; null is "no data". */
+  readonly beforeBytes: number | null;
+  readonly afterBytes: number | null;
+  readonly peakBytes: number | null;
+  /** The cell hosted nothing before: `beforeBytes` is what a bare cell costs. */
+  readonly loadMs: number;
+}
+
+/** How a lease ended. */
+export interface Outcome {
+  readonly ok: boolean;
+  readonly error: Failure | null;
+  /** Time of each stage in ms: `queue`, `tokenize`, `run`, `total`. */
+  readonly stages: Readonly<Record<string, number>>;
+}
+
+/** An error as a value: it travels through IPC, the log and HTTP. */
+export interface Failure {
+  readonly code: string;
+  readonly message: string;
+  /** What the user can do. */
+  readonly hint: string | null;
+  readonly retryable: boolean;
+}
+
+// ---- steps out ------------------------------------------------------------------------------------------------
+
+export type Step =
+  | { readonly type: 'embed'; readonly request: RequestId; readonly lease: LeaseId; readonly expert: ExpertId; readonly cell: CellId }
+  | { readonly type: 'learn'; readonly subject: ExpertId; readonly lease: LeaseId; readonly expert: ExpertId; readonly cell: CellId }
+  | { readonly type: 'grant'; readonly request: RequestId; readonly lease: LeaseId; readonly expert: ExpertId; readonly cell: CellId; readonly wasResident: boolean }
+  | { readonly type: 'reject'; readonly request: RequestId; readonly failure: Failure; readonly retryAfterMs: number | null; readonly loading: Loading | null }
+  | { readonly type: 'abstain'; readonly request: RequestId }
+  | { readonly type: 'cancel'; readonly lease: LeaseId; readonly cell: CellId }
+  | { readonly type: 'load'; readonly expert: ExpertId; readonly cell: CellId; readonly lane: Lane; readonly fresh: boolean }
+  | { readonly type: 'unload'; readonly expert: ExpertId; readonly cell: CellId }
+  | { readonly type: 'stop'; readonly cell: CellId; readonly kill: boolean };
+
+/** What a client that must come back is told. */
+export interface Loading {
+  readonly state: 'fetching' | 'loading' | 'waiting';
+  readonly progress: number | null;
+  readonly etaSeconds: number | null;
+}
+
+// ---- decisions ------------------------------------------------------------------------------------------------
+
+/** One expert as the router saw it. */
+export interface Candidate {
+  readonly expert: ExpertId;
+  /** Higher is better; comparable within one router only. */
+  readonly score: number;
+  /** 0 to 1. */
+  readonly confidence: number;
+  readonly why: string;
+}
+
+export interface Choice {
+  readonly request: RequestId;
+  /** null: abstained. */
+  readonly expert: ExpertId | null;
+  readonly confidence: number | null;
+  readonly candidates: readonly Candidate[];
+  /** Which router decided, or `named`. */
+  readonly router: string;
+  readonly predictedLoadMs: number;
+}
+
+export interface Decision {
+  /** Sentences, in the order in which things were decided. */
+  readonly reasons: readonly string[];
+  /** The choices of experts that this decision made: none or one. */
+  readonly choice: Choice | null;
+  readonly steps: readonly Step[];
+  readonly state: State;
+}
+
+// ---- policies -------------------------------------------------------------------------------------------------
+
+export interface PolicyNames {
+  readonly router: readonly string[];
+  readonly residency: string;
+  readonly combiner: string;
+}
+
+/** Ranks the experts that could answer, best first. Empty: it has no opinion, and the next router is asked. */
+export type Router = (request: RouterInput) => readonly Candidate[];
+
+export interface RouterInput {
+  readonly features: Features;
+  readonly experts: readonly Expert[];
+  readonly minScore: number;
+}
+
+/** What keeping an expert is worth, in the policy's own unit; the lowest goes first. */
+export type ResidencyPolicy = (victim: Victim) => number;
+
+export interface Victim {
+  readonly bytes: number;
+  readonly loadMs: number;
+  readonly lastUsedMs: number;
+  readonly uses: number;
+  readonly ageAtUse: number;
+}
+
+/** Chooses among ranked candidates; null abstains. */
+export type Combiner = (candidates: readonly Candidate[], context: CombinerContext) => Candidate | null;
+
+export interface CombinerContext {
+  readonly minScore: number;
+  readonly tieMargin: number;
+  isResident(expert: ExpertId): boolean;
+}
+
+export interface Policy {
+  readonly names: PolicyNames;
+  readonly routers: readonly { readonly name: string; readonly rank: Router }[];
+  readonly residency: ResidencyPolicy;
+  readonly combiner: Combiner;
+}

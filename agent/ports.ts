@@ -149,7 +149,9 @@ export interface Catalog {
 }
 
 /** What the catalog found. */
-export type Found = { readonly expert: Expert; readonly directory: string } | { readonly id: ExpertId; readonly failure: Failure };
+export type Found =
+  | { readonly expert: Expert; readonly directory: string }
+  | { readonly id: ExpertId; readonly failure: Failure };
 
 export interface Monitor {
   sample(): Sample;

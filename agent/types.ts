@@ -65,9 +65,19 @@ export interface Expert {
 /** Where an expert is. `leased` is not a state of its own: it is resident with leases. */
 export type Residency =
   | { readonly state: 'absent' }
-  | { readonly state: 'loading'; readonly cell: CellId; readonly sinceMs: number; readonly deadlineMs: number }
+  | {
+      readonly state: 'loading';
+      readonly cell: CellId;
+      readonly sinceMs: number;
+      readonly deadlineMs: number;
+    }
   | { readonly state: 'resident'; readonly cell: CellId; readonly sinceMs: number }
-  | { readonly state: 'unloading'; readonly cell: CellId; readonly sinceMs: number; readonly deadlineMs: number }
+  | {
+      readonly state: 'unloading';
+      readonly cell: CellId;
+      readonly sinceMs: number;
+      readonly deadlineMs: number;
+    }
   | { readonly state: 'quarantined'; readonly reason: string; readonly sinceMs: number };
 
 /** One row of the residency table. */
@@ -240,17 +250,50 @@ export type Event = { readonly atMs: number } & (
   | { readonly type: 'installed'; readonly expert: Expert }
   | { readonly type: 'removed'; readonly expert: ExpertId }
   | { readonly type: 'pending'; readonly expert: ExpertId; readonly pending: Pending }
-  | { readonly type: 'learned'; readonly lease: LeaseId; readonly expert: ExpertId; readonly prototypes: readonly Int8Array[] | null; readonly error: Failure | null }
-  | { readonly type: 'request'; readonly request: RequestId; readonly want: Want; readonly model: ExpertId | null; readonly features: Features; readonly waitMs: number | null }
-  | { readonly type: 'features'; readonly request: RequestId; readonly lease: LeaseId; readonly embedding: Int8Array | null; readonly error: Failure | null }
+  | {
+      readonly type: 'learned';
+      readonly lease: LeaseId;
+      readonly expert: ExpertId;
+      readonly prototypes: readonly Int8Array[] | null;
+      readonly error: Failure | null;
+    }
+  | {
+      readonly type: 'request';
+      readonly request: RequestId;
+      readonly want: Want;
+      readonly model: ExpertId | null;
+      readonly features: Features;
+      readonly waitMs: number | null;
+    }
+  | {
+      readonly type: 'features';
+      readonly request: RequestId;
+      readonly lease: LeaseId;
+      readonly embedding: Int8Array | null;
+      readonly error: Failure | null;
+    }
   | { readonly type: 'hungUp'; readonly request: RequestId }
   | { readonly type: 'released'; readonly lease: LeaseId; readonly outcome: Outcome }
   | { readonly type: 'loaded'; readonly expert: ExpertId; readonly cell: CellId; readonly report: LoadReport }
   | { readonly type: 'loadFailed'; readonly expert: ExpertId; readonly cell: CellId; readonly error: Failure }
-  | { readonly type: 'unloaded'; readonly expert: ExpertId; readonly cell: CellId; readonly cellBytes: number | null }
-  | { readonly type: 'cellExited'; readonly cell: CellId; readonly cause: string; readonly answered: readonly RequestId[] }
+  | {
+      readonly type: 'unloaded';
+      readonly expert: ExpertId;
+      readonly cell: CellId;
+      readonly cellBytes: number | null;
+    }
+  | {
+      readonly type: 'cellExited';
+      readonly cell: CellId;
+      readonly cause: string;
+      readonly answered: readonly RequestId[];
+    }
   | { readonly type: 'sample'; readonly sample: Sample }
-  | { readonly type: 'command'; readonly command: 'load' | 'unload' | 'pin' | 'unpin' | 'clear'; readonly expert: ExpertId }
+  | {
+      readonly type: 'command';
+      readonly command: 'load' | 'unload' | 'pin' | 'unpin' | 'clear';
+      readonly expert: ExpertId;
+    }
   | { readonly type: 'tick' }
 );
 
@@ -283,13 +326,44 @@ export interface Failure {
 // ---- steps out ------------------------------------------------------------------------------------------------
 
 export type Step =
-  | { readonly type: 'embed'; readonly request: RequestId; readonly lease: LeaseId; readonly expert: ExpertId; readonly cell: CellId }
-  | { readonly type: 'learn'; readonly subject: ExpertId; readonly lease: LeaseId; readonly expert: ExpertId; readonly cell: CellId }
-  | { readonly type: 'grant'; readonly request: RequestId; readonly lease: LeaseId; readonly expert: ExpertId; readonly cell: CellId; readonly wasResident: boolean }
-  | { readonly type: 'reject'; readonly request: RequestId; readonly failure: Failure; readonly retryAfterMs: number | null; readonly loading: Loading | null }
+  | {
+      readonly type: 'embed';
+      readonly request: RequestId;
+      readonly lease: LeaseId;
+      readonly expert: ExpertId;
+      readonly cell: CellId;
+    }
+  | {
+      readonly type: 'learn';
+      readonly subject: ExpertId;
+      readonly lease: LeaseId;
+      readonly expert: ExpertId;
+      readonly cell: CellId;
+    }
+  | {
+      readonly type: 'grant';
+      readonly request: RequestId;
+      readonly lease: LeaseId;
+      readonly expert: ExpertId;
+      readonly cell: CellId;
+      readonly wasResident: boolean;
+    }
+  | {
+      readonly type: 'reject';
+      readonly request: RequestId;
+      readonly failure: Failure;
+      readonly retryAfterMs: number | null;
+      readonly loading: Loading | null;
+    }
   | { readonly type: 'abstain'; readonly request: RequestId }
   | { readonly type: 'cancel'; readonly lease: LeaseId; readonly cell: CellId }
-  | { readonly type: 'load'; readonly expert: ExpertId; readonly cell: CellId; readonly lane: Lane; readonly fresh: boolean }
+  | {
+      readonly type: 'load';
+      readonly expert: ExpertId;
+      readonly cell: CellId;
+      readonly lane: Lane;
+      readonly fresh: boolean;
+    }
   | { readonly type: 'unload'; readonly expert: ExpertId; readonly cell: CellId }
   | { readonly type: 'stop'; readonly cell: CellId; readonly kill: boolean };
 

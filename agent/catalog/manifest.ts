@@ -104,7 +104,9 @@ export const ManifestSchema = Type.Object(
       },
       strict,
     ),
-    golden: Type.Array(Type.Object({ input: Type.String(), output: Type.Unknown() }, strict), { minItems: 1 }),
+    golden: Type.Array(Type.Object({ input: Type.String(), output: Type.Unknown() }, strict), {
+      minItems: 1,
+    }),
     isolation: Type.Optional(Type.Union([Type.Literal('shared'), Type.Literal('own')])),
     /** Free-form figures of the maker: measured quality, latency, sizes. Shown, never acted on. */
     quality: Type.Optional(Type.Record(Type.String(), Type.Unknown())),

@@ -1,0 +1,187 @@
+/**
+ * The configuration: one strict schema, which validates, types and documents (`schema/config.schema.json` is made
+ * from it). Unknown keys are errors that name the nearest key; a bad configuration is refused whole.
+ */
+import { type Static, Type } from 'typebox';
+import { ExpertIdSchema } from './catalog/manifest.ts';
+
+const strict = { additionalProperties: false } as const;
+const milliseconds = (fallback: number, description: string) =>
+  Type.Integer({ minimum: 0, maximum: 86_400_000, default: fallback, description });
+const positive = (fallback: number, description: string) =>
+  Type.Integer({ minimum: 1, maximum: 1_000_000_000, default: fallback, description });
+/** `300MB`, `1.5GiB`, or a number of bytes. */
+const Bytes = Type.Union([
+  Type.Integer({ minimum: 1 }),
+  Type.String({ pattern: '^[0-9]+(\\.[0-9]+)? ?([kKMGT](i?B)?|B)?$' }),
+]);
+
+export const ConfigSchema = Type.Object(
+  {
+    $schema: Type.Optional(Type.String()),
+    http: Type.Object(
+      {
+        host: Type.String({
+          default: '127.0.0.1',
+          description: 'Address to bind. Off loopback a token is required.',
+        }),
+        port: Type.Integer({
+          minimum: 0,
+          maximum: 65_535,
+          default: 8484,
+          description: '0 takes any free port.',
+        }),
+        token: Type.Optional(
+          Type.String({
+            minLength: 16,
+            description: 'Bearer token. Prefer EXPERTD_HTTP_TOKEN or tokenFile.',
+          }),
+        ),
+        tokenFile: Type.Optional(Type.String({ description: 'File that holds the bearer token.' })),
+        allowedHosts: Type.Array(Type.String(), {
+          default: [],
+          description: 'Further values of the Host header to accept.',
+        }),
+        corsOrigins: Type.Array(Type.String(), {
+          default: [],
+          description: 'Origins that browsers may call from.',
+        }),
+        maxBodyBytes: positive(1_048_576, 'Larger bodies are refused with 413.'),
+      },
+      { ...strict, default: {} },
+    ),
+    memory: Type.Object(
+      {
+        budget: Type.Optional(Bytes),
+        availableLow: Type.Optional(Bytes),
+        psiSomeHigh: Type.Number({
+          minimum: 0,
+          maximum: 100,
+          default: 20,
+          description: 'PSI some avg10 above which no load starts.',
+        }),
+        psiFullHigh: Type.Number({
+          minimum: 0,
+          maximum: 100,
+          default: 5,
+          description: 'PSI full avg10 above which no load starts.',
+        }),
+        sampleMs: Type.Integer({
+          minimum: 100,
+          maximum: 60_000,
+          default: 2_000,
+          description: 'Time between two looks at the device.',
+        }),
+      },
+      { ...strict, default: {} },
+    ),
+    stateDir: Type.Optional(
+      Type.String({ description: 'Default: $XDG_STATE_HOME/expertd, else ~/.local/state/expertd.' }),
+    ),
+    expertsDir: Type.Optional(
+      Type.String({ description: 'Folder of expert packages. Default: the experts that ship with expertd.' }),
+    ),
+    embedder: Type.Union([ExpertIdSchema, Type.Null()], {
+      default: 'embedder',
+      description: 'Expert that turns requests into vectors for the router; null routes by words alone.',
+    }),
+    generalist: Type.Union([ExpertIdSchema, Type.Null()], {
+      default: null,
+      description: 'Expert that takes what no specialist claims.',
+    }),
+    policies: Type.Object(
+      {
+        router: Type.Array(Type.Union([Type.Literal('rules'), Type.Literal('nearest')]), {
+          minItems: 1,
+          default: ['rules', 'nearest'],
+          description: 'Asked in order; the first that is confident decides.',
+        }),
+        residency: Type.Union([Type.Literal('lru'), Type.Literal('gdsf')], {
+          default: 'gdsf',
+          description: 'Who is evicted first.',
+        }),
+        combiner: Type.Literal('best', {
+          default: 'best',
+          description: 'How ranked candidates become an answer.',
+        }),
+        minScore: Type.Number({
+          minimum: 0,
+          maximum: 1,
+          default: 0.42,
+          description: 'Below it the router abstains.',
+        }),
+        tieMargin: Type.Number({
+          minimum: 0,
+          maximum: 1,
+          default: 0.02,
+          description: 'A resident expert wins over a better absent one within this.',
+        }),
+      },
+      { ...strict, default: {} },
+    ),
+    limits: Type.Object(
+      {
+        loadWaitMs: milliseconds(30_000, 'How long a request waits for a load.'),
+        loadDeadlineMs: milliseconds(120_000, 'A load that takes longer ends with its cell.'),
+        fastDeadlineMs: milliseconds(10_000, 'Longest run in the fast lane.'),
+        heavyDeadlineMs: milliseconds(300_000, 'Longest run in the heavy lane.'),
+        idleMs: milliseconds(900_000, 'An expert that is unused this long is unloaded; 0 keeps it.'),
+        maxQueue: positive(512, 'Requests under way at once; one more gets 429.'),
+      },
+      { ...strict, default: {} },
+    ),
+    log: Type.Object(
+      {
+        text: Type.Boolean({ default: false, description: 'Keep the text of requests in the decision log.' }),
+        maxRows: positive(200_000, 'Events kept.'),
+        maxBytes: Type.Union([Type.Integer({ minimum: 1_048_576 }), Type.String()], {
+          default: '256MB',
+          description: 'Size of the database.',
+        }),
+        syncMs: Type.Integer({
+          minimum: 10,
+          maximum: 60_000,
+          default: 250,
+          description: 'Bound on what a power cut may lose.',
+        }),
+        level: Type.Union(
+          ['trace', 'debug', 'info', 'warn', 'error', 'fatal'].map((level) => Type.Literal(level)),
+          { default: 'info' },
+        ),
+      },
+      { ...strict, default: {} },
+    ),
+    experts: Type.Array(
+      Type.Object(
+        {
+          id: ExpertIdSchema,
+          version: Type.Optional(Type.String({ pattern: '^[0-9]+\\.[0-9]+\\.[0-9]+$' })),
+          sources: Type.Array(
+            Type.Object(
+              {
+                uri: Type.String({
+                  description: 'file:FOLDER or https://HOST/FOLDER: a folder that holds expert.json.',
+                }),
+                sha256: Type.Optional(
+                  Type.String({ pattern: '^[0-9a-f]{64}$', description: 'sha256 of its expert.json.' }),
+                ),
+              },
+              strict,
+            ),
+            { default: [], description: 'Tried in order. Empty: the expert is in expertsDir.' },
+          ),
+          pinned: Type.Boolean({ default: false, description: 'Never evicted.' }),
+        },
+        strict,
+      ),
+      {
+        default: [],
+        description: 'Experts this device should have beside those in expertsDir, and settings of those.',
+      },
+    ),
+  },
+  { ...strict, title: 'edge.config.json', description: 'Configuration of expertd.' },
+);
+
+/** As validated, defaults filled in, sizes still as written. */
+export type Config = Static<typeof ConfigSchema>;

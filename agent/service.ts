@@ -1,0 +1,179 @@
+/**
+ * What the agent offers to its front doors (HTTP now, others later). The doors depend on this interface only;
+ * `agent.ts` implements it over the loop.
+ */
+import type { Answer, Ask } from './ports.ts';
+import type { Choice, ExpertId, Failure, Loading, Pressure, Task, Want } from './types.ts';
+
+export interface Service {
+  /**
+   * Puts a request through the loop and resolves with its one answer. Rejects with a Refusal. `onDelta` gets pieces
+   * of generated text while the promise is pending; aborting `signal` hangs up.
+   */
+  ask(request: AskRequest, onDelta: (text: string) => void, signal: AbortSignal): Promise<Reply>;
+  /** What the router would choose now; nothing is recorded, loaded or evicted. */
+  route(question: string): Promise<Choice>;
+  command(command: 'load' | 'unload' | 'pin' | 'unpin' | 'clear', expert: ExpertId): Promise<ExpertView>;
+  experts(): readonly ExpertView[];
+  state(): StateView;
+  /** Newest first. */
+  decisions(query: DecisionQuery): readonly DecisionRow[];
+  /** The whole story of one decision: what was asked, candidates, steps, loads and evictions, outcome. */
+  explain(id: number): Explanation | null;
+  health(): Health;
+}
+
+export interface AskRequest {
+  readonly want: Want;
+  /** An installed expert's id, or null for `auto`. */
+  readonly model: ExpertId | null;
+  readonly ask: Ask;
+  /** How long to wait for a load or a place; null takes the setting `loadWaitMs`. */
+  readonly waitMs: number | null;
+}
+
+export interface Reply {
+  /** Sequence number of the decision that chose: what `expertd explain` opens. */
+  readonly decision: number;
+  /** null: no expert is confident; `answer` is null too. */
+  readonly expert: ExpertId | null;
+  readonly confidence: number | null;
+  /** Where the expert was when the request came. */
+  readonly residency: 'resident' | 'parked' | 'absent' | null;
+  readonly answer: Answer | null;
+  readonly stages: Readonly<Record<string, number>>;
+}
+
+/** Why a request was not answered. HTTP status by `failure.code`: see `http/errors.ts`. */
+export interface Refusal {
+  readonly failure: Failure;
+  readonly decision: number | null;
+  readonly retryAfterMs: number | null;
+  readonly loading: Loading | null;
+}
+
+export interface ExpertView {
+  readonly id: ExpertId;
+  readonly version: string | null;
+  readonly task: Task | null;
+  readonly summary: string | null;
+  readonly license: string | null;
+  readonly source: string | null;
+  readonly state: 'fetching' | 'failed' | 'absent' | 'loading' | 'resident' | 'unloading' | 'quarantined';
+  readonly leases: number;
+  readonly pinned: boolean;
+  readonly cell: string | null;
+  readonly memory: {
+    readonly residentBytes: number;
+    readonly loadBytes: number;
+    readonly loadMs: number;
+    readonly measured: boolean;
+  } | null;
+  readonly lastUsedMs: number | null;
+  readonly uses: number;
+  /** Why it cannot be used, or why its last load failed. */
+  readonly error: Failure | null;
+  readonly progress: number | null;
+}
+
+export interface StateView {
+  readonly budgetBytes: number;
+  /** What the ledger counts against the budget: agent, cells, experts, loads under way. */
+  readonly committedBytes: number;
+  /** What was measured last: PSS of the agent and of its cells. */
+  readonly measuredBytes: number | null;
+  readonly agentBytes: number | null;
+  readonly availableBytes: number | null;
+  readonly pressure: Pressure;
+  readonly admission: 'open' | 'closed';
+  readonly cells: readonly {
+    readonly id: string;
+    readonly lane: string;
+    readonly pid: number | null;
+    readonly bytes: number;
+    readonly experts: readonly ExpertId[];
+    readonly leases: number;
+  }[];
+  readonly waiting: number;
+  readonly running: number;
+  readonly policies: {
+    readonly router: readonly string[];
+    readonly residency: string;
+    readonly combiner: string;
+  };
+  readonly log: LogHealth;
+}
+
+export interface LogHealth {
+  /** `degraded`: the database cannot be written; decisions go on and are not recorded. */
+  readonly state: 'ok' | 'degraded';
+  readonly reason: string | null;
+  readonly lastSequence: number;
+  readonly syncedSequence: number;
+  /** Entries that could not be recorded. */
+  readonly dropped: number;
+}
+
+export interface Health {
+  readonly live: boolean;
+  /** Can answer now: the catalog was read and the loop turns. */
+  readonly ready: boolean;
+  readonly version: string;
+  readonly uptimeMs: number;
+  readonly problems: readonly Failure[];
+}
+
+export interface DecisionQuery {
+  readonly limit: number;
+  /** Only those before this sequence number. */
+  readonly before: number | null;
+  readonly expert: ExpertId | null;
+}
+
+/** One decision that chose, in a list. */
+export interface DecisionRow {
+  readonly id: number;
+  readonly atMs: number;
+  readonly request: string | null;
+  readonly expert: ExpertId | null;
+  readonly confidence: number | null;
+  readonly router: string | null;
+  readonly reasons: readonly string[];
+  readonly ok: boolean | null;
+  readonly totalMs: number | null;
+}
+
+export interface Explanation {
+  readonly decision: DecisionRow;
+  readonly asked: {
+    readonly sha256: string;
+    readonly chars: number;
+    readonly language: string | null;
+    readonly text: string | null;
+  } | null;
+  readonly choice: Choice | null;
+  readonly policies: StateView['policies'] | null;
+  readonly residencyBefore: Readonly<Record<ExpertId, string>> | null;
+  readonly residencyAfter: Readonly<Record<ExpertId, string>> | null;
+  readonly memory: {
+    readonly budgetBytes: number;
+    readonly committedBytes: number;
+    readonly availableBytes: number | null;
+    readonly pressure: string;
+  } | null;
+  /** Everything decided for this request or for its expert between request and outcome, oldest first. */
+  readonly timeline: readonly {
+    readonly id: number;
+    readonly atMs: number;
+    readonly event: string;
+    readonly reasons: readonly string[];
+    readonly steps: readonly string[];
+  }[];
+  readonly outcome: {
+    readonly ok: boolean;
+    readonly failure: Failure | null;
+    readonly stages: Readonly<Record<string, number>>;
+    readonly predictedLoadMs: number | null;
+    readonly loadMs: number | null;
+  } | null;
+}

@@ -11,6 +11,7 @@ import type {
   LoadReport,
   MemoryProfile,
   Sample,
+  State,
 } from './types.ts';
 
 /** One clock that never goes back: Unix time at the start of the process plus monotonic time since, in ms. */
@@ -109,6 +110,8 @@ export type OnCellExit = (cell: CellId, cause: string) => void;
 
 /** One event and what was decided on it, as the loop hands it over. */
 export interface LogEntry {
+  /** The state that `decide` was given; `decision.state` is the one after. */
+  readonly before: State;
   readonly event: Event;
   readonly decision: Decision;
   /** Only for `request` events. */

@@ -42,8 +42,8 @@ export interface RoutingFacts {
   readonly rules: readonly Rule[];
   /** Sorted hashes of the words that belong to it. */
   readonly vocabulary: Uint32Array;
-  /** Unit vectors of its example requests times 127; empty until an embedder has seen them. */
-  readonly prototypes: readonly Int8Array[];
+  /** Unit vectors of its example requests times 127; null until an embedder has seen them. */
+  readonly prototypes: readonly Int8Array[] | null;
 }
 
 /** An installed expert, as `decide` knows it. */
@@ -94,9 +94,16 @@ export interface Entry {
   readonly notBeforeMs: number;
   /** Why the last load failed, until one succeeds. */
   readonly lastError: Failure | null;
-  /** Somebody asked for it by hand (or it is the router's embedder): loaded when there is room, without a waiter. */
+  /** Somebody asked for it by hand: it is loaded without a waiter. */
   readonly wanted: boolean;
+  /** What happens to it as soon as it holds no lease. */
+  readonly fate: Fate | null;
 }
+
+export type Fate =
+  | { readonly kind: 'unload' }
+  | { readonly kind: 'remove' }
+  | { readonly kind: 'replace'; readonly by: Expert };
 
 // ---- cells, leases, requests ----------------------------------------------------------------------------------
 
@@ -155,13 +162,15 @@ export interface Request {
   readonly waitUntilMs: number;
   /** 0 at first, 1 after its cell died under it: it is retried once. */
   readonly attempt: number;
+  /** The embedder was asked, or there is none: what is known now is all there will be. */
+  readonly embeddingTried: boolean;
   readonly phase: Phase;
 }
 
+/** `embed` is the first half of a request that is routed, or answered, by meaning. */
 export type Phase =
-  | { readonly name: 'embedding'; readonly lease: LeaseId }
-  | { readonly name: 'waiting'; readonly expert: ExpertId; readonly embedded: boolean }
-  | { readonly name: 'running'; readonly lease: LeaseId };
+  | { readonly name: 'waiting'; readonly purpose: 'embed' | 'answer'; readonly expert: ExpertId }
+  | { readonly name: 'leased'; readonly lease: LeaseId };
 
 // ---- what the monitor sees ------------------------------------------------------------------------------------
 
@@ -268,7 +277,8 @@ export type Event = { readonly atMs: number } & (
   | {
       readonly type: 'features';
       readonly request: RequestId;
-      readonly lease: LeaseId;
+      /** null: the embedder left before it could be asked (step `route`). */
+      readonly lease: LeaseId | null;
       readonly embedding: Int8Array | null;
       readonly error: Failure | null;
     }
@@ -356,6 +366,8 @@ export type Step =
       readonly loading: Loading | null;
     }
   | { readonly type: 'abstain'; readonly request: RequestId }
+  /** The embedder is gone: choose by words, as a decision of its own. */
+  | { readonly type: 'route'; readonly request: RequestId }
   | { readonly type: 'cancel'; readonly lease: LeaseId; readonly cell: CellId }
   | {
       readonly type: 'load';
@@ -414,6 +426,13 @@ export interface PolicyNames {
   readonly combiner: string;
 }
 
+export interface NamedRouter {
+  readonly name: string;
+  /** What it reads; a router by meaning is asked after the embedder was. */
+  readonly reads: 'terms' | 'embedding';
+  readonly rank: Router;
+}
+
 /** Ranks the experts that could answer, best first. Empty: it has no opinion, and the next router is asked. */
 export type Router = (request: RouterInput) => readonly Candidate[];
 
@@ -423,8 +442,13 @@ export interface RouterInput {
   readonly minScore: number;
 }
 
-/** What keeping an expert is worth, in the policy's own unit; the lowest goes first. */
-export type ResidencyPolicy = (victim: Victim) => number;
+/** Who is evicted first. */
+export interface ResidencyPolicy {
+  /** What keeping an expert is worth, in the policy's own unit; the lowest goes first. */
+  value(victim: Victim): number;
+  /** Values are relative to `State.evictionAge`, which rises to the value of each victim. */
+  readonly ages: boolean;
+}
 
 export interface Victim {
   readonly bytes: number;
@@ -445,7 +469,7 @@ export interface CombinerContext {
 
 export interface Policy {
   readonly names: PolicyNames;
-  readonly routers: readonly { readonly name: string; readonly rank: Router }[];
+  readonly routers: readonly NamedRouter[];
   readonly residency: ResidencyPolicy;
   readonly combiner: Combiner;
 }

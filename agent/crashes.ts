@@ -1,0 +1,36 @@
+/**
+ * Crashes and failed loads: back-off that doubles, quarantine after too many within a window. Quarantine lasts until
+ * somebody clears it or a new version comes, so a bad model cannot keep a device busy.
+ */
+import { refuseWaiters } from './admission.ts';
+import type { Draft } from './draft.ts';
+import { failures } from './failures.ts';
+import type { ExpertId, Failure } from './types.ts';
+
+/** Counts a crash against an expert; one too many puts it in quarantine. */
+export function blame(draft: Draft, expert: ExpertId, what: string): void {
+  const entry = draft.entry(expert);
+  if (entry === undefined) return;
+  const { nowMs, settings } = draft.state;
+  const crashesMs = [...entry.crashesMs.filter((atMs) => nowMs - atMs < settings.crashWindowMs), nowMs];
+  const delayMs = settings.backoffMs * 2 ** (crashesMs.length - 1);
+  draft.putEntry(expert, { crashesMs, notBeforeMs: nowMs + delayMs });
+  draft.because(`${expert}: ${what}; ${crashesMs.length} of ${settings.crashLimit} before quarantine`);
+}
+
+/** True once an expert has crashed too often to be loaded again. */
+export function isWornOut(draft: Draft, expert: ExpertId): boolean {
+  const entry = draft.entry(expert);
+  return entry !== undefined && entry.crashesMs.length >= draft.state.settings.crashLimit;
+}
+
+/** Takes an expert that is in no cell out of service and answers those who wait for it. */
+export function quarantine(draft: Draft, expert: ExpertId, error: Failure): void {
+  const { nowMs } = draft.state;
+  draft.putEntry(expert, {
+    residency: { state: 'quarantined', reason: error.message, sinceMs: nowMs },
+    lastError: error,
+  });
+  draft.because(`${expert} goes to quarantine: ${error.message}`);
+  refuseWaiters(draft, expert, () => ({ failure: failures.loadFailed(expert, error), retryAfterMs: null }));
+}

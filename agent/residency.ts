@@ -1,0 +1,116 @@
+/**
+ * The table of experts and cells against the budget. Pure arithmetic over `State`; nothing here decides.
+ *
+ * A cell is charged the larger of what was measured and what its experts are known to take, so bytes of an unload stay
+ * charged until a measurement saw them return. Loads under way come on top with their reservation.
+ */
+import type { Cell, CellId, Entry, Expert, ExpertId, Lease, LeaseId, State } from './types.ts';
+
+/** The cell that hosts, receives or releases this expert; null while it is in none. */
+export function cellOf(entry: Entry): CellId | null {
+  return 'cell' in entry.residency ? entry.residency.cell : null;
+}
+
+export function entriesIn(state: State, cell: CellId): Entry[] {
+  const found: Entry[] = [];
+  for (const entry of state.experts.values()) if (cellOf(entry) === cell) found.push(entry);
+  return found;
+}
+
+export function leasesIn(state: State, cell: CellId): number {
+  let count = 0;
+  for (const lease of state.leases.values()) if (lease.cell === cell) count++;
+  return count;
+}
+
+export function leasesOn(state: State, expert: ExpertId): number {
+  let count = 0;
+  for (const lease of state.leases.values()) if (lease.expert === expert) count++;
+  return count;
+}
+
+/** The lease that its cell works on: cells run one at a time, in the order of the leases. */
+export function oldestLease(state: State, cell: CellId): Lease | null {
+  let oldest: LeaseId | null = null;
+  for (const lease of state.leases.values()) {
+    if (lease.cell === cell && (oldest === null || lease.id < oldest)) oldest = lease.id;
+  }
+  return oldest === null ? null : (state.leases.get(oldest) ?? null);
+}
+
+export function isLoadingIn(state: State, cell: CellId): boolean {
+  return entriesIn(state, cell).some((entry) => entry.residency.state === 'loading');
+}
+
+/** Bytes that a cell counts for: see the head of this file. */
+export function cellCharge(state: State, cell: Cell): number {
+  return charge(cell, entriesIn(state, cell.id));
+}
+
+function charge(cell: Cell, entries: readonly Entry[]): number {
+  let held = cell.baseBytes;
+  let reserved = 0;
+  for (const { residency, expert } of entries) {
+    if (residency.state === 'loading') reserved += expert.memory.loadBytes;
+    else held += expert.memory.residentBytes;
+  }
+  return Math.max(cell.measuredBytes, held) + reserved;
+}
+
+/** Everything that counts against the budget: the agent, its cells, their experts, loads under way. */
+export function committedBytes(state: State): number {
+  const byCell = new Map<CellId, Entry[]>();
+  for (const entry of state.experts.values()) {
+    const cell = cellOf(entry);
+    if (cell === null) continue;
+    const entries = byCell.get(cell);
+    if (entries === undefined) byCell.set(cell, [entry]);
+    else entries.push(entry);
+  }
+  let total = state.agentBytes;
+  for (const cell of state.cells.values()) total += charge(cell, byCell.get(cell.id) ?? []);
+  return total;
+}
+
+/** What was measured last, agent and cells; null where nothing was measured. */
+export function measuredBytes(state: State): number | null {
+  if (state.sample === null || state.sample.agentBytes === null) return null;
+  let total = state.sample.agentBytes;
+  for (const bytes of state.sample.cellBytes.values()) total += bytes;
+  return total;
+}
+
+/** What a new cell is reserved at: the largest base seen so far, else the setting. */
+export function freshCellBytes(state: State): number {
+  let largest = 0;
+  for (const cell of state.cells.values()) largest = Math.max(largest, cell.baseBytes);
+  return largest === 0 ? state.settings.cellBaseBytes : largest;
+}
+
+/** The least budget under which this expert could ever be loaded: the agent, one cell, the load itself. */
+export function leastBudgetBytes(state: State, expert: Expert): number {
+  return state.agentBytes + freshCellBytes(state) + expert.memory.loadBytes;
+}
+
+/** As `leastBudgetBytes`, with what is pinned elsewhere kept. */
+export function leastBudgetBesidePinned(state: State, expert: Expert): number {
+  let total = state.agentBytes + expert.memory.loadBytes;
+  let hasCell = false;
+  for (const cell of state.cells.values()) {
+    const pinned = entriesIn(state, cell.id).filter(
+      (entry) => entry.expert.pinned && entry.expert.id !== expert.id,
+    );
+    if (pinned.length === 0) continue;
+    total += cell.baseBytes + pinned.reduce((sum, entry) => sum + entry.expert.memory.residentBytes, 0);
+    if (cell.lane === expert.lane && cell.only === null && expert.isolation === 'shared') hasCell = true;
+  }
+  return hasCell ? total : total + freshCellBytes(state);
+}
+
+/** True where some request that came no later than `untilMs` waits for this expert. */
+export function hasWaiter(state: State, expert: ExpertId, untilMs = Number.POSITIVE_INFINITY): boolean {
+  for (const { phase, sinceMs } of state.requests.values()) {
+    if (phase.name === 'waiting' && phase.expert === expert && sinceMs <= untilMs) return true;
+  }
+  return false;
+}

@@ -1,0 +1,236 @@
+/**
+ * From a request to the expert that answers it.
+ *
+ *  1 a named model bypasses the router
+ *  2 embeddings go to the router's embedder, else to the first expert of that task
+ *  3 the routers are asked in order; the first whose candidates the combiner accepts decides
+ *  4 before a router that reads meaning, the embedder runs, if it is resident; if not, words alone decide now
+ *  5 nobody is confident: the generalist, if there is one
+ *  6 else: abstain
+ */
+import type { Draft } from './draft.ts';
+import { failures, loadingOf } from './failures.ts';
+import { cellOf, isLoadingIn, leasesIn } from './residency.ts';
+import type { Candidate, Choice, Entry, Expert, ExpertId, Request, RequestId } from './types.ts';
+
+const NAMED_CONFIDENCE = 1;
+const FETCH_RETRY_MS = 5_000;
+
+/** Takes a request to its next phase: refused, abstained, or waiting for the embedder or for its expert. */
+export function advance(draft: Draft, id: RequestId): void {
+  const request = draft.state.requests.get(id);
+  if (request === undefined) return;
+  if (request.model !== null) return named(draft, request, request.model); // 1
+  if (request.want === 'embeddings') return embeddings(draft, request); // 2
+  route(draft, request);
+}
+
+function named(draft: Draft, request: Request, model: ExpertId): void {
+  const entry = draft.entry(model);
+  const pending = draft.state.pending.get(model);
+  if (entry === undefined || entry.fate?.kind === 'remove') {
+    if (pending === undefined) return draft.reject(request.id, failures.unknownModel(model));
+    const failure = failures.fetching(model, pending);
+    return draft.reject(request.id, failure, FETCH_RETRY_MS, loadingOf(draft.state, model));
+  }
+  if ((entry.expert.task === 'feature-extraction') !== (request.want === 'embeddings')) {
+    return draft.reject(request.id, failures.wrongTask(entry.expert, request.want));
+  }
+  if (entry.residency.state === 'quarantined') {
+    return draft.reject(request.id, failures.quarantined(model, entry.residency.reason));
+  }
+  if (entry.expert.needsEmbedding && wantsEmbedder(draft, request)) return waitForEmbedder(draft, request);
+  const candidate: Candidate = {
+    expert: model,
+    score: 1,
+    confidence: NAMED_CONFIDENCE,
+    why: 'named by the request',
+  };
+  choose(draft, request, entry.expert, [candidate], 'named');
+}
+
+function embeddings(draft: Draft, request: Request): void {
+  const entry = embedderFor(draft);
+  if (entry === null) return draft.reject(request.id, failures.noEmbedder());
+  const why = 'the embedder of this device';
+  const candidate: Candidate = { expert: entry.expert.id, score: 1, confidence: NAMED_CONFIDENCE, why };
+  choose(draft, request, entry.expert, [candidate], 'task');
+}
+
+function embedderFor(draft: Draft): Entry | null {
+  const preferred = draft.state.settings.embedder;
+  let first: Entry | null = null;
+  for (const entry of draft.state.experts.values()) {
+    if (!usable(entry) || entry.expert.task !== 'feature-extraction') continue;
+    if (entry.expert.id === preferred) return entry;
+    first ??= entry;
+  }
+  return first;
+}
+
+function route(draft: Draft, request: Request): void {
+  const { settings, experts } = draft.state;
+  const chat = [...experts.values()].filter(
+    (entry) => usable(entry) && entry.expert.task !== 'feature-extraction',
+  );
+  const specialists = chat
+    .filter((entry) => entry.expert.id !== settings.generalist)
+    .map((entry) => entry.expert);
+  let ranked: readonly Candidate[] = [];
+  for (const router of draft.policy.routers) {
+    if (router.reads === 'embedding' && wantsEmbedder(draft, request)) return waitForEmbedder(draft, request); // 4
+    const candidates = router.rank({
+      features: request.features,
+      experts: specialists,
+      minScore: settings.minScore,
+    });
+    if (candidates.length > 0) ranked = candidates;
+    const picked = draft.policy.combiner(candidates, {
+      minScore: settings.minScore,
+      tieMargin: settings.tieMargin,
+      isResident: (id) => draft.entry(id)?.residency.state === 'resident',
+    });
+    if (picked === null) continue;
+    const entry = draft.entry(picked.expert);
+    if (entry === undefined) continue;
+    if (entry.expert.needsEmbedding && wantsEmbedder(draft, request)) return waitForEmbedder(draft, request);
+    const front = candidates.filter((candidate) => candidate !== picked);
+    return choose(draft, request, entry.expert, [picked, ...front], router.name); // 3
+  }
+  const generalist = settings.generalist === null ? undefined : draft.entry(settings.generalist);
+  if (generalist !== undefined && usable(generalist)) {
+    const why = 'no specialist is confident';
+    const candidate: Candidate = { expert: generalist.expert.id, score: 0, confidence: 0, why };
+    return choose(draft, request, generalist.expert, [candidate, ...ranked], 'generalist'); // 5
+  }
+  draft.choice = choiceOf(draft, request, null, ranked, 'none');
+  draft.because(`abstained: ${best(ranked)}`);
+  draft.steps.push({ type: 'abstain', request: request.id });
+  draft.dropRequest(request.id); // 6
+}
+
+function best(ranked: readonly Candidate[]): string {
+  const [first] = ranked;
+  return first === undefined
+    ? 'no expert claims it'
+    : `the best is ${first.expert} with ${first.score.toFixed(2)}`;
+}
+
+function usable(entry: Entry): boolean {
+  return entry.residency.state !== 'quarantined' && entry.fate?.kind !== 'remove';
+}
+
+/** True where the embedder could still add something: it is resident, and it was not asked for this request yet. */
+function wantsEmbedder(draft: Draft, request: Request): boolean {
+  const { embedder } = draft.state.settings;
+  if (request.embeddingTried || embedder === null) return false;
+  const entry = draft.entry(embedder);
+  return entry !== undefined && entry.residency.state === 'resident' && entry.fate === null;
+}
+
+function waitForEmbedder(draft: Draft, request: Request): void {
+  const { embedder } = draft.state.settings;
+  if (embedder === null) return;
+  draft.putRequest(request.id, { phase: { name: 'waiting', purpose: 'embed', expert: embedder } });
+}
+
+function choose(
+  draft: Draft,
+  request: Request,
+  expert: Expert,
+  ranked: readonly Candidate[],
+  router: string,
+): void {
+  const [winner] = ranked;
+  draft.choice = choiceOf(draft, request, expert, ranked, router);
+  if (winner !== undefined) {
+    draft.because(`${expert.id}: chosen by ${router}, score ${winner.score.toFixed(2)} (${winner.why})`);
+  }
+  draft.putRequest(request.id, { phase: { name: 'waiting', purpose: 'answer', expert: expert.id } });
+}
+
+function choiceOf(
+  draft: Draft,
+  request: Request,
+  expert: Expert | null,
+  candidates: readonly Candidate[],
+  router: string,
+): Choice {
+  const resident = expert !== null && draft.entry(expert.id)?.residency.state === 'resident';
+  return {
+    request: request.id,
+    expert: expert?.id ?? null,
+    confidence: expert === null ? null : (candidates[0]?.confidence ?? null),
+    candidates: candidates.slice(0, 8),
+    router,
+    predictedLoadMs: expert === null || resident ? 0 : expert.memory.loadMs,
+  };
+}
+
+/** Gives waiting requests their leases, oldest first, wherever the expert is resident and its cell has a place. */
+export function grantWaiting(draft: Draft): void {
+  for (const request of [...draft.state.requests.values()]) {
+    if (request.phase.name !== 'waiting') continue;
+    if (request.phase.purpose === 'embed') grantEmbed(draft, request);
+    else grantAnswer(draft, request, request.phase.expert);
+  }
+}
+
+function grantEmbed(draft: Draft, request: Request): void {
+  if (request.embeddingTried) return;
+  if (!wantsEmbedder(draft, request)) {
+    draft.putRequest(request.id, { embeddingTried: true });
+    draft.because(`the embedder left while ${request.id} waited for it: words alone decide`);
+    draft.steps.push({ type: 'route', request: request.id });
+    return;
+  }
+  if (request.phase.name !== 'waiting') return;
+  const { expert } = request.phase;
+  const lease = lend(draft, expert, 'embed', request.id, null);
+  if (lease === null) return;
+  draft.steps.push({ type: 'embed', request: request.id, lease: lease.id, expert, cell: lease.cell });
+  draft.putRequest(request.id, { phase: { name: 'leased', lease: lease.id } });
+}
+
+function grantAnswer(draft: Draft, request: Request, expert: ExpertId): void {
+  const entry = draft.entry(expert);
+  const lease = lend(draft, expert, 'answer', request.id, null);
+  if (lease === null || entry === undefined) return;
+  const wasResident = entry.residency.state === 'resident' && entry.residency.sinceMs <= request.sinceMs;
+  draft.steps.push({
+    type: 'grant',
+    request: request.id,
+    lease: lease.id,
+    expert,
+    cell: lease.cell,
+    wasResident,
+  });
+  draft.putRequest(request.id, { phase: { name: 'leased', lease: lease.id } });
+  draft.putEntry(expert, {
+    lastUsedMs: draft.state.nowMs,
+    uses: entry.uses + 1,
+    ageAtUse: draft.state.evictionAge,
+  });
+}
+
+/** A lease on a resident expert, if its cell takes one now. */
+export function lend(
+  draft: Draft,
+  expert: ExpertId,
+  purpose: 'answer' | 'embed' | 'learn',
+  request: RequestId | null,
+  subject: ExpertId | null,
+): { id: number; cell: string } | null {
+  const { state } = draft;
+  const entry = draft.entry(expert);
+  if (entry === undefined || entry.residency.state !== 'resident') return null;
+  const cell = state.cells.get(cellOf(entry) ?? '');
+  if (cell === undefined || cell.draining || cell.stopping) return null;
+  if (leasesIn(state, cell.id) >= state.settings.cellConcurrency[cell.lane]) return null;
+  if (isLoadingIn(state, cell.id)) return null;
+  const deadlineMs = state.nowMs + state.settings.runDeadlineMs[cell.lane];
+  return {
+    id: draft.addLease({ purpose, expert, cell: cell.id, request, subject, deadlineMs }),
+    cell: cell.id,
+  };
+}

@@ -1,0 +1,294 @@
+/**
+ * A small world that carries out steps and answers with events, driven by numbers from a property test: which
+ * operation ends next, what fails, who hangs up. It knows the true sizes that `decide` has to find out, and checks the
+ * invariants of the core after every decision.
+ */
+import assert from 'node:assert/strict';
+import { decide, initialState } from '../../agent/decide.ts';
+import { committedBytes, leasesIn, leasesOn } from '../../agent/residency.ts';
+import type {
+  Decision,
+  Event,
+  ExpertId,
+  Failure,
+  LeaseId,
+  Policy,
+  RequestId,
+  Settings,
+  State,
+  Step,
+} from '../../agent/types.ts';
+import { nextDueMs } from '../../agent/upkeep.ts';
+import { policyOf } from '../../policies/index.ts';
+import { axis, features, MB, names } from './made.ts';
+
+const CRASH: Failure = { code: 'cell_exited', message: 'gone', hint: null, retryable: true };
+const BAD: Failure = { code: 'bad_expert', message: 'broken file', hint: null, retryable: false };
+/** More decisions than this without time passing is a livelock. */
+const MAX_DECISIONS_AT_ONCE = 2_000;
+
+type Untimed<E> = E extends unknown ? Omit<E, 'atMs'> : never;
+export type Happening = Untimed<Event>;
+
+export interface TrueSize {
+  readonly residentBytes: number;
+  readonly loadBytes: number;
+}
+
+export class World {
+  readonly policy: Policy;
+  state: State;
+  nowMs = 0;
+  readonly log: { event: Event; decision: Decision }[] = [];
+  readonly #initial: State;
+  readonly #ends = new Map<RequestId, string>();
+  readonly #open = new Set<RequestId>();
+  readonly #sizes: ReadonlyMap<ExpertId, TrueSize>;
+  readonly #baseBytes = 38 * MB;
+  readonly #cells = new Map<string, Set<ExpertId>>();
+  #pending: { step: Step; cell: string | null }[] = [];
+  readonly #cancelled = new Set<LeaseId>();
+  #atOnce = 0;
+
+  constructor(settings: Settings, sizes: ReadonlyMap<ExpertId, TrueSize>) {
+    this.policy = policyOf(names);
+    this.#initial = initialState(settings, 60 * MB);
+    this.state = this.#initial;
+    this.#sizes = sizes;
+  }
+
+  get initial(): State {
+    return this.#initial;
+  }
+
+  get waitingOperations(): number {
+    return this.#pending.length;
+  }
+
+  happen(happening: Happening): Decision {
+    assert.ok(++this.#atOnce < MAX_DECISIONS_AT_ONCE, 'livelock: decisions go on while no time passes');
+    const event = { ...happening, atMs: this.nowMs } as Event;
+    if (event.type === 'request') this.#open.add(event.request);
+    const before = this.state;
+    const decision = decide(before, event, this.policy);
+    this.log.push({ event, decision });
+    this.state = decision.state;
+    for (const step of decision.steps) this.#carryOut(step);
+    this.#check(decision);
+    return decision;
+  }
+
+  request(request: RequestId, model: ExpertId | null, waitMs: number | null = null): void {
+    this.happen({ type: 'request', request, want: 'chat', model, features: features(), waitMs });
+  }
+
+  hangUp(request: RequestId): void {
+    if (!this.#open.has(request)) return;
+    this.#end(request, 'gone');
+    this.happen({ type: 'hungUp', request });
+  }
+
+  /** Ends one of the operations under way: well, or as `fault` says. */
+  complete(index: number, fault: 'none' | 'fail' | 'broken'): void {
+    if (this.#pending.length === 0) return;
+    const [operation] = this.#pending.splice(index % this.#pending.length, 1);
+    if (operation === undefined) return;
+    const { step } = operation;
+    if (operation.cell !== null && !this.#cells.has(operation.cell) && step.type !== 'stop') return;
+    this.#finish(step, fault);
+  }
+
+  kill(index: number): void {
+    const cells = [...this.#cells.keys()];
+    const cell = cells[index % Math.max(1, cells.length)];
+    if (cell !== undefined) this.#exit(cell, 'killed by SIGKILL');
+  }
+
+  sample(availableBytes: number | null, psi: number | null): void {
+    const cellBytes = new Map([...this.#cells].map(([id]) => [id, this.cellBytes(id)]));
+    const sample = {
+      agentBytes: 60 * MB,
+      cellBytes,
+      availableBytes,
+      totalBytes: 1_000 * MB,
+      psiSomeAvg10: psi,
+      psiFullAvg10: null,
+    };
+    this.happen({ type: 'sample', sample });
+  }
+
+  pass(ms: number): void {
+    this.nowMs += ms;
+    this.#atOnce = 0;
+    if (nextDueMs(this.state) <= this.nowMs) this.happen({ type: 'tick' });
+  }
+
+  /** Lets everything end by itself: no new requests, calm samples, time goes on until nothing is due. */
+  drain(): void {
+    for (let round = 0; round < 10_000; round++) {
+      if (this.#pending.length > 0) {
+        this.#atOnce = 0;
+        this.complete(0, 'none');
+        continue;
+      }
+      if (this.state.requests.size === 0 && this.state.leases.size === 0) break;
+      this.sample(800 * MB, 0);
+      if (this.#pending.length > 0) continue;
+      const due = nextDueMs(this.state);
+      assert.ok(Number.isFinite(due), 'requests wait and nothing is due: a deadlock');
+      this.pass(Math.max(1, due - this.nowMs));
+    }
+    assert.equal(this.state.requests.size, 0, 'a request was never answered');
+    assert.equal(this.state.leases.size, 0, 'a lease never ended');
+    assert.equal(this.#open.size, 0, 'a client was never told');
+  }
+
+  /** What /proc would say: the process, and what its experts really take. */
+  cellBytes(cell: string): number {
+    let total = this.#baseBytes;
+    for (const id of this.#cells.get(cell) ?? []) total += this.#sizes.get(id)?.residentBytes ?? 0;
+    return total;
+  }
+
+  #carryOut(step: Step): void {
+    switch (step.type) {
+      case 'load':
+        assert.equal(
+          leasesIn(this.state, step.cell),
+          0,
+          `${step.cell} held a lease when ${step.expert} was loaded`,
+        );
+        assert.ok(
+          !this.#pending.some(({ step: other }) => other.type === 'load' && other.expert === step.expert),
+          'two loads',
+        );
+        assert.equal(step.fresh, !this.#cells.has(step.cell), 'a fresh cell is a new one, and no other is');
+        assert.notEqual(this.state.pressure.level, 'high', 'a load under pressure');
+        if (!this.#cells.has(step.cell)) this.#cells.set(step.cell, new Set());
+        this.#pending.push({ step, cell: step.cell });
+        return;
+      case 'unload':
+        assert.equal(leasesOn(this.state, step.expert), 0, `${step.expert} is leased and was to be unloaded`);
+        this.#pending.push({ step, cell: step.cell });
+        return;
+      case 'grant':
+      case 'embed':
+      case 'learn':
+        assert.ok(this.#cells.get(step.cell)?.has(step.expert), `${step.expert} is not in ${step.cell}`);
+        this.#pending.push({ step, cell: step.cell });
+        return;
+      case 'stop':
+        this.#pending.push({ step, cell: step.cell });
+        return;
+      case 'route':
+        this.#pending.push({ step, cell: null });
+        return;
+      case 'cancel':
+        this.#cancelled.add(step.lease);
+        return;
+      case 'reject':
+        return this.#end(step.request, step.failure.code);
+      case 'abstain':
+        return this.#end(step.request, 'abstained');
+    }
+  }
+
+  #finish(step: Step, fault: 'none' | 'fail' | 'broken'): void {
+    const failure = fault === 'broken' ? BAD : CRASH;
+    switch (step.type) {
+      case 'load':
+        if (fault !== 'none') {
+          this.happen({ type: 'loadFailed', expert: step.expert, cell: step.cell, error: failure });
+          return;
+        }
+        return this.#loaded(step.expert, step.cell);
+      case 'unload':
+        this.#cells.get(step.cell)?.delete(step.expert);
+        this.happen({
+          type: 'unloaded',
+          expert: step.expert,
+          cell: step.cell,
+          cellBytes: this.cellBytes(step.cell),
+        });
+        return;
+      case 'embed':
+        this.happen({
+          type: 'features',
+          request: step.request,
+          lease: step.lease,
+          embedding: axis(step.lease),
+          error: null,
+        });
+        return;
+      case 'route':
+        this.happen({ type: 'features', request: step.request, lease: null, embedding: null, error: CRASH });
+        return;
+      case 'learn':
+        this.happen({
+          type: 'learned',
+          lease: step.lease,
+          expert: step.subject,
+          prototypes: [axis(step.lease)],
+          error: null,
+        });
+        return;
+      case 'grant': {
+        const ok = fault === 'none';
+        // A client that hung up or was refused is not answered again.
+        if (this.#open.has(step.request) && !this.#cancelled.has(step.lease))
+          this.#end(step.request, 'answered');
+        this.happen({
+          type: 'released',
+          lease: step.lease,
+          outcome: { ok, error: ok ? null : BAD, stages: {} },
+        });
+        return;
+      }
+      case 'stop':
+        return this.#exit(step.cell, step.kill ? 'killed by SIGKILL' : 'exit code 0');
+      default:
+        return;
+    }
+  }
+
+  #loaded(expert: ExpertId, cell: string): void {
+    const beforeBytes = this.cellBytes(cell);
+    this.#cells.get(cell)?.add(expert);
+    const afterBytes = this.cellBytes(cell);
+    const peakBytes = this.#sizes.get(expert)?.loadBytes ?? null;
+    this.happen({ type: 'loaded', expert, cell, report: { beforeBytes, afterBytes, peakBytes, loadMs: 50 } });
+  }
+
+  #exit(cell: string, cause: string): void {
+    if (!this.#cells.delete(cell)) return;
+    this.#pending = this.#pending.filter((operation) => operation.cell !== cell);
+    this.happen({ type: 'cellExited', cell, cause, answered: [] });
+  }
+
+  /** Invariant 3: every waiter is answered exactly once. */
+  #end(request: RequestId, how: string): void {
+    assert.ok(!this.#ends.has(request), `${request} ended twice: ${this.#ends.get(request)}, then ${how}`);
+    this.#ends.set(request, how);
+    this.#open.delete(request);
+  }
+
+  #check(decision: Decision): void {
+    const { state, steps } = decision;
+    if (steps.some((step) => step.type === 'load')) {
+      // Invariant 1: no step takes reserved and measured bytes over the budget.
+      assert.ok(committedBytes(state) <= state.settings.budgetBytes, 'a load went over the budget');
+    }
+    for (const lease of state.leases.values()) {
+      assert.equal(
+        state.experts.get(lease.expert)?.residency.state,
+        'resident',
+        'a leased expert is not resident',
+      );
+      assert.ok(Number.isFinite(lease.deadlineMs));
+    }
+    for (const request of state.requests.values()) {
+      if (request.phase.name === 'leased')
+        assert.ok(state.leases.has(request.phase.lease), 'a request holds a lease that ended');
+    }
+  }
+}

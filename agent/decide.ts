@@ -65,6 +65,7 @@ function apply(draft: Draft, event: Event): void {
     case 'installed':
       return installed(draft, event.expert);
     case 'removed':
+      draft.setPending(event.expert, null);
       return draft.putEntry(event.expert, { fate: { kind: 'remove' }, wanted: false });
     case 'pending':
       return draft.entry(event.expert) === undefined

@@ -90,8 +90,8 @@ export interface Runtime {
   run(call: RunCall, onDelta: (text: string) => void): Promise<RunReport>;
   /** Asks a run to end early; its promise still settles. */
   cancel(cell: CellId, lease: LeaseId): void;
-  /** Ends a cell: politely, or at once. Its exit is reported either way. */
-  stop(cell: CellId, kill: boolean): void;
+  /** Ends a cell: politely, or at once; its exit is reported. False where there is no such cell, and nothing to report. */
+  stop(cell: CellId, kill: boolean): boolean;
   /** The running cells' process ids, for the monitor. */
   pids(): ReadonlyMap<CellId, number>;
 }

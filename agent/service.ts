@@ -42,6 +42,10 @@ export interface Reply {
   readonly residency: 'resident' | 'parked' | 'absent' | null;
   readonly answer: Answer | null;
   readonly stages: Readonly<Record<string, number>>;
+  /** Which router chose, or `named`. */
+  readonly router?: string;
+  /** In what way the answer is less than it could be: `words-only`, `not-recorded`. */
+  readonly degraded?: string;
 }
 
 /** Why a request was not answered. HTTP status by `failure.code`: see `http/errors.ts`. */
@@ -102,6 +106,13 @@ export interface StateView {
     readonly combiner: string;
   };
   readonly log: LogHealth;
+  /** Since the agent started. */
+  readonly counts?: {
+    readonly loads: number;
+    readonly loadFailures: number;
+    readonly evictions: number;
+    readonly cellExits: number;
+  };
 }
 
 export interface LogHealth {

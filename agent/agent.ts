@@ -1,0 +1,422 @@
+/**
+ * The agent: wires the loop to its ports, and is the Service that the front doors see. Constructing it starts nothing.
+ */
+import { type CatalogEvent, ExpertCatalog } from './catalog/catalog.ts';
+import type { CellCommand } from './cells/cell.ts';
+import { Cells } from './cells/cells.ts';
+import type { Config } from './config.ts';
+import { decide, initialState } from './decide.ts';
+import { Desk } from './desk.ts';
+import { AgentError, toFailure } from './errors.ts';
+import { Executor } from './execute.ts';
+import type { Logger } from './logging.ts';
+import { Loop } from './loop.ts';
+import { isNotable, LinuxMonitor } from './monitor/monitor.ts';
+import { perceive, quantize } from './perception.ts';
+import type { Ask, Asked, Clock, Log, Memory } from './ports.ts';
+import { cellOf } from './residency.ts';
+import type {
+  AskRequest,
+  DecisionQuery,
+  DecisionRow,
+  ExpertView,
+  Explanation,
+  Health,
+  LogHealth,
+  Refusal,
+  Reply,
+  Service,
+  StateView,
+} from './service.ts';
+import { policyNamesOf, settingsOf } from './settings.ts';
+import type {
+  Choice,
+  Decision,
+  Event,
+  ExpertId,
+  Failure,
+  Policy,
+  PolicyNames,
+  RequestId,
+  Sample,
+  State,
+} from './types.ts';
+import { expertViews, stateView } from './views.ts';
+
+/** The record as the agent needs it: what the loop writes, what people read. */
+export interface Ledger extends Log, Memory {
+  decisions(query: DecisionQuery): readonly DecisionRow[];
+  explain(id: number): Explanation | null;
+  health(): LogHealth;
+  /** Keeps a state that a replay can start from. */
+  snapshot(sequence: number, state: State): void;
+  /** Bounded work that keeps the record within its limits; called when there is time. */
+  maintain(): void;
+}
+
+export interface AgentOptions {
+  readonly config: Config;
+  readonly version: string;
+  readonly expertsDir: string;
+  readonly installDir: string;
+  readonly cellCommand: CellCommand;
+  readonly policyOf: (names: PolicyNames) => Policy;
+  readonly ledger: Ledger;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly sha256: (text: string) => string;
+}
+
+/** What the agent is taken to weigh before it was measured. */
+const AGENT_BOUND_BYTES = 80 * 1024 ** 2;
+/** Entries between two snapshots of the state, and between two rounds of upkeep of the record. */
+const SNAPSHOT_ENTRIES = 10_000;
+const MAINTAIN_MS = 5_000;
+/** The log gets a sample at least this often, even if nothing moved. */
+const QUIET_SAMPLE_MS = 60_000;
+
+export class Agent implements Service {
+  readonly #options: AgentOptions;
+  readonly #desk = new Desk();
+  readonly #cells: Cells;
+  readonly #monitor: LinuxMonitor;
+  readonly #catalog: ExpertCatalog;
+  readonly #executor: Executor;
+  readonly #loop: Loop;
+  #config: Config;
+  #counts = { loads: 0, loadFailures: 0, evictions: 0, cellExits: 0 };
+  #timers: (() => void)[] = [];
+  #lastSample: { sample: Sample; atMs: number } | null = null;
+  #snapshotAt = 0;
+  #ready = false;
+  #stopping = false;
+  #requests = 0;
+  #dryRuns = 0;
+  readonly #startedMs: number;
+
+  constructor(options: AgentOptions) {
+    const { config, ledger, clock, log, policyOf } = options;
+    this.#options = options;
+    this.#config = config;
+    this.#startedMs = clock.nowMs();
+    this.#cells = new Cells({
+      command: options.cellCommand,
+      locate: (id) => this.#locate(id),
+      onExit: (cell, cause) => this.#executor.cellExited(cell, cause),
+      log,
+    });
+    this.#monitor = new LinuxMonitor({ pids: () => this.#cells.pids() });
+    this.#catalog = new ExpertCatalog({
+      expertsDir: options.expertsDir,
+      installDir: options.installDir,
+      memory: ledger,
+      clock,
+      emit: (event) => this.#fromCatalog(event),
+    });
+    this.#loop = new Loop({
+      state: initialState(this.#settings(config), AGENT_BOUND_BYTES),
+      policy: policyOf(policyNamesOf(config)),
+      log: ledger,
+      clock,
+      onDecision: (event, decision, sequence) => this.#onDecision(event, decision, sequence),
+      onFault: (event, error) => this.#onFault(event, error),
+    });
+    this.#executor = new Executor({
+      runtime: this.#cells,
+      catalog: this.#catalog,
+      memory: ledger,
+      desk: this.#desk,
+      clock,
+      push: (happening) => this.#loop.push(happening),
+    });
+  }
+
+  /** Reads the experts and begins to work. Rejects with an AgentError where the experts' folder cannot be read. */
+  async start(): Promise<void> {
+    this.#configured(this.#config);
+    this.#sample();
+    await this.#catalog.reconcile(this.#config);
+    await this.#loop.decided();
+    this.#ready = true;
+    this.#every(this.#config.memory.sampleMs, () => this.#sample());
+    this.#every(MAINTAIN_MS, () => this.#options.ledger.maintain());
+  }
+
+  /** Takes another configuration. Rejects, and changes nothing, where it cannot be used. */
+  async reload(config: Config): Promise<void> {
+    const { http, stateDir, expertsDir } = this.#config;
+    this.#configured(config);
+    await this.#catalog.reconcile(config);
+    if (
+      JSON.stringify([http, stateDir, expertsDir]) !==
+      JSON.stringify([config.http, config.stateDir, config.expertsDir])
+    ) {
+      this.#options.log.warn({}, 'http, stateDir and expertsDir change at the next start only');
+    }
+    this.#config = config;
+  }
+
+  /** Ends everything: new requests are refused, those under way get until the deadline, then cells end. */
+  async stop(timeoutMs: number): Promise<void> {
+    const { clock } = this.#options;
+    const deadlineMs = clock.nowMs() + timeoutMs;
+    this.#stopping = true;
+    this.#catalog.stop();
+    while (this.#desk.ids().length > 0 && clock.nowMs() < deadlineMs)
+      await this.#loop.nextDecision(deadlineMs);
+    for (const id of this.#desk.ids())
+      this.#desk.refuse(id, { failure: SHUTTING_DOWN, retryAfterMs: 1_000, loading: null });
+    for (const cancel of this.#timers) cancel();
+    await this.#cells.shutdown(Math.max(500, deadlineMs - clock.nowMs()));
+    await this.#loop.decided();
+    this.#loop.stop();
+  }
+
+  // ---- Service ------------------------------------------------------------------------------------------------
+
+  ask(request: AskRequest, onDelta: (text: string) => void, signal: AbortSignal): Promise<Reply> {
+    const id = `${this.#startedMs.toString(36).replace('.', '')}-${++this.#requests}`;
+    const { promise, resolve, reject } = Promise.withResolvers<Reply>();
+    if (this.#stopping) return Promise.reject(refusalOf(SHUTTING_DOWN));
+    const text = textOf(request.ask);
+    this.#desk.open(id, {
+      ask: request.ask,
+      onDelta,
+      answer: (reply) => resolve(this.#withNotes(reply)),
+      refuse: reject,
+    });
+    this.#loop.push(
+      {
+        type: 'request',
+        request: id,
+        want: request.want,
+        model: request.model,
+        features: perceive(request.ask.kind === 'chat' ? request.ask.question : ''),
+        waitMs: request.waitMs,
+      },
+      this.#asked(text),
+    );
+    const hangUp = (): void => this.#hangUp(id, reject);
+    if (signal.aborted) hangUp();
+    else signal.addEventListener('abort', hangUp, { once: true });
+    return promise.finally(() => signal.removeEventListener('abort', hangUp));
+  }
+
+  async route(question: string): Promise<Choice> {
+    const embedding = await this.#embedForDryRun(question);
+    const { state, policy } = this.#loop;
+    const request = `dry-run-${++this.#dryRuns}`;
+    const features = { ...perceive(question), embedding };
+    const event = {
+      type: 'request',
+      request,
+      want: 'chat',
+      model: null,
+      features,
+      waitMs: 0,
+      atMs: state.nowMs,
+    } as const;
+    // `decide` is pure: asking it costs nothing, and its steps are not carried out.
+    const { choice, steps } = decide(state, event, policy);
+    if (choice !== null) return choice;
+    const refusal = steps.find((step) => step.type === 'reject' && step.request === request);
+    throw refusalOf(refusal?.type === 'reject' ? refusal.failure : SHUTTING_DOWN);
+  }
+
+  async command(
+    command: 'load' | 'unload' | 'pin' | 'unpin' | 'clear',
+    expert: ExpertId,
+  ): Promise<ExpertView> {
+    this.#loop.push({ type: 'command', command, expert });
+    await this.#loop.decided();
+    const view = this.experts().find((one) => one.id === expert);
+    if (view === undefined)
+      throw refusalOf({
+        code: 'model_not_found',
+        message: `no expert "${expert}" is installed`,
+        hint: null,
+        retryable: false,
+      });
+    return view;
+  }
+
+  experts(): readonly ExpertView[] {
+    return expertViews(this.#loop.state, (id) => this.#catalog.package(id));
+  }
+
+  state(): StateView {
+    return stateView({
+      state: this.#loop.state,
+      pids: this.#cells.pids(),
+      policies: this.#loop.policy.names,
+      log: this.#options.ledger.health(),
+      counts: this.#counts,
+    });
+  }
+
+  decisions(query: DecisionQuery): readonly DecisionRow[] {
+    return this.#options.ledger.decisions(query);
+  }
+
+  explain(id: number): Explanation | null {
+    return this.#options.ledger.explain(id);
+  }
+
+  health(): Health {
+    const log = this.#options.ledger.health();
+    const problems: Failure[] = this.experts().flatMap(({ error }) => (error === null ? [] : [error]));
+    if (log.state === 'degraded')
+      problems.push({
+        code: 'log_degraded',
+        message: log.reason ?? 'decisions are not recorded',
+        hint: null,
+        retryable: true,
+      });
+    return {
+      live: true,
+      ready: this.#ready && !this.#stopping,
+      version: this.#options.version,
+      uptimeMs: this.#options.clock.nowMs() - this.#startedMs,
+      problems,
+    };
+  }
+
+  // ---- inside -------------------------------------------------------------------------------------------------
+
+  #settings(config: Config) {
+    const sample = this.#monitor.sample();
+    const { availableBytes, totalBytes } = sample;
+    return settingsOf(config, { availableBytes, totalBytes, limitBytes: this.#monitor.limitBytes() });
+  }
+
+  #configured(config: Config): void {
+    const names = policyNamesOf(config);
+    const settings = this.#settings(config);
+    this.#loop.usePolicy(this.#options.policyOf(names));
+    this.#loop.push({ type: 'configured', settings, policies: names });
+  }
+
+  #fromCatalog(event: CatalogEvent): void {
+    if (event.type === 'pending' && event.pending.error !== null) {
+      this.#options.log.error(
+        { expert: event.expert, failure: event.pending.error },
+        'an expert cannot be used',
+      );
+    }
+    this.#loop.push(event);
+  }
+
+  #locate(id: ExpertId) {
+    const found = this.#catalog.package(id);
+    if (found === null) throw new AgentError('bad_expert', `no package of expert "${id}" is on this device`);
+    return found;
+  }
+
+  #onDecision(event: Event, decision: Decision, sequence: number): void {
+    this.#count(event, decision);
+    this.#report(event, decision, sequence);
+    if (sequence - this.#snapshotAt >= SNAPSHOT_ENTRIES || this.#snapshotAt === 0) {
+      this.#snapshotAt = sequence;
+      this.#options.ledger.snapshot(sequence, decision.state);
+    }
+    this.#executor.carryOut(event, decision, sequence);
+  }
+
+  #count(event: Event, { steps }: Decision): void {
+    if (event.type === 'loaded') this.#counts.loads++;
+    if (event.type === 'loadFailed') this.#counts.loadFailures++;
+    if (event.type === 'cellExited') this.#counts.cellExits++;
+    this.#counts.evictions += steps.filter((step) => step.type === 'unload').length;
+  }
+
+  /** A decision is logged once, here, and requests only when somebody debugs: the record has them all. */
+  #report(event: Event, { reasons }: Decision, sequence: number): void {
+    if (reasons.length === 0) return;
+    const quiet = event.type === 'request' || event.type === 'features' || event.type === 'released';
+    const { log } = this.#options;
+    if (event.type === 'loadFailed' || event.type === 'cellExited')
+      log.warn({ decision: sequence }, reasons.join('; '));
+    else if (quiet) log.debug({ decision: sequence }, reasons.join('; '));
+    else log.info({ decision: sequence }, reasons.join('; '));
+  }
+
+  #onFault(event: Event, error: unknown): void {
+    this.#options.log.error(
+      { event: event.type, err: error },
+      'deciding failed: this is a bug, and the event was dropped',
+    );
+    if (event.type === 'request')
+      this.#desk.refuse(event.request, { failure: toFailure(error), retryAfterMs: null, loading: null });
+  }
+
+  #sample(): void {
+    const sample = this.#monitor.sample();
+    const nowMs = this.#options.clock.nowMs();
+    const quiet = this.#lastSample !== null && nowMs - this.#lastSample.atMs < QUIET_SAMPLE_MS;
+    if (quiet && !isNotable(sample, this.#lastSample?.sample ?? null)) return;
+    this.#lastSample = { sample, atMs: nowMs };
+    this.#loop.push({ type: 'sample', sample });
+  }
+
+  #every(periodMs: number, work: () => void): void {
+    const timer = setInterval(work, periodMs);
+    this.#timers.push(() => clearInterval(timer));
+  }
+
+  #hangUp(id: RequestId, reject: (refusal: Refusal) => void): void {
+    this.#desk.drop(id);
+    this.#loop.push({ type: 'hungUp', request: id });
+    reject(refusalOf(HUNG_UP));
+  }
+
+  #asked(text: string): Asked {
+    return {
+      sha256: this.#options.sha256(text),
+      chars: text.length,
+      text: this.#config.log.text ? text : null,
+    };
+  }
+
+  /** Says in what way an answer is less than it could be. */
+  #withNotes(reply: Reply): Reply {
+    return this.#options.ledger.health().state === 'ok' ? reply : { ...reply, degraded: 'not-recorded' };
+  }
+
+  /** A dry run holds no lease: where the embedder leaves meanwhile, words decide. */
+  async #embedForDryRun(question: string): Promise<Int8Array | null> {
+    const { embedder } = this.#loop.state.settings;
+    const entry = embedder === null ? undefined : this.#loop.state.experts.get(embedder);
+    const cell = entry === undefined || entry.residency.state !== 'resident' ? null : cellOf(entry);
+    if (embedder === null || cell === null) return null;
+    const ask: Ask = { kind: 'embeddings', texts: [question] };
+    try {
+      const { answer } = await this.#cells.run(
+        { cell, lease: -++this.#dryRuns, expert: embedder, ask },
+        () => undefined,
+      );
+      const [vector] = answer.kind === 'embeddings' ? answer.vectors : [];
+      return vector === undefined ? null : quantize(vector);
+    } catch (error) {
+      this.#options.log.debug({ failure: toFailure(error) }, 'the embedder did not answer a dry run');
+      return null;
+    }
+  }
+}
+
+const SHUTTING_DOWN: Failure = {
+  code: 'shutting_down',
+  message: 'the agent is shutting down',
+  hint: 'Try again once it has started.',
+  retryable: true,
+};
+const HUNG_UP: Failure = { code: 'hung_up', message: 'the client hung up', hint: null, retryable: false };
+
+function refusalOf(failure: Failure): Refusal {
+  return { failure, decision: null, retryAfterMs: null, loading: null };
+}
+
+/** All that was asked, for its hash. */
+function textOf(ask: Ask): string {
+  if (ask.kind === 'embeddings') return ask.texts.join('\n');
+  return ask.messages.map(({ role, content }) => `${role}: ${content}`).join('\n');
+}

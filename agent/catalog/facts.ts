@@ -1,0 +1,66 @@
+/** From a package on the disk to the facts that `decide` works with. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { hashRule, hashWords } from '../perception.ts';
+import type { Memory } from '../ports.ts';
+import type { Expert, MemoryProfile } from '../types.ts';
+import type { Manifest } from './manifest.ts';
+import type { Package } from './package.ts';
+
+/** A maker measured on another machine: what he says is taken with this margin until the first load here. */
+const FOREIGN_MARGIN = 1.3;
+/** Bound for a package that says nothing: weights, their packed copy, and what a session needs beside them. */
+const BLIND_FACTOR = 2.5;
+const BLIND_EXTRA_BYTES = 32 * 1024 ** 2;
+/** Bytes a second at which an unknown load is expected: reading from a slow card, and packing. */
+const BLIND_BYTES_PER_MS = 80_000;
+const BLIND_LOAD_MS = 150;
+
+export interface FactsOptions {
+  readonly memory: Memory;
+  /** Digest of the router's embedder, null while there is none. */
+  readonly embedderDigest: string | null;
+  readonly pinned: boolean;
+}
+
+export function expertOf(found: Package, { memory, embedderDigest, pinned }: FactsOptions): Expert {
+  const { manifest, digest } = found;
+  const { routing } = manifest;
+  const learned = embedderDigest === null ? null : memory.prototypes(digest, embedderDigest);
+  return {
+    id: manifest.id,
+    version: manifest.version,
+    digest,
+    task: manifest.task,
+    lane: manifest.task === 'text-generation' ? 'heavy' : 'fast',
+    isolation: manifest.isolation ?? 'shared',
+    memory: memory.profile(digest) ?? boundOf(manifest),
+    needsEmbedding: manifest.task === 'retrieval',
+    pinned,
+    routing: {
+      languages: routing.languages,
+      rules: routing.rules.map(hashRule),
+      vocabulary: vocabularyOf(found),
+      prototypes: routing.examples.length === 0 ? [] : learned,
+    },
+  };
+}
+
+/** What a package is taken to need before it was ever loaded here. */
+function boundOf({ memory, files }: Manifest): MemoryProfile {
+  const bytes = files.reduce((sum, file) => sum + file.bytes, 0);
+  const loadMs = BLIND_LOAD_MS + bytes / BLIND_BYTES_PER_MS;
+  if (memory === undefined) {
+    const bound = Math.ceil(bytes * BLIND_FACTOR + BLIND_EXTRA_BYTES);
+    return { residentBytes: bound, loadBytes: bound, loadMs, measured: false };
+  }
+  const residentBytes = Math.ceil(memory.residentBytes * FOREIGN_MARGIN);
+  const loadBytes = Math.max(residentBytes, Math.ceil(memory.loadBytes * FOREIGN_MARGIN));
+  return { residentBytes, loadBytes, loadMs, measured: false };
+}
+
+function vocabularyOf({ manifest, directory }: Package): Uint32Array {
+  const path = manifest.routing.vocabulary;
+  if (path === undefined) return new Uint32Array();
+  return hashWords(readFileSync(join(directory, path), 'utf8').split('\n'));
+}

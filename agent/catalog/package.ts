@@ -1,0 +1,136 @@
+/** Reads an expert's folder: the manifest, checked, and that every file it lists is there with its size. */
+import { createHash } from 'node:crypto';
+import { lstatSync, readFileSync } from 'node:fs';
+import { type FileHandle, open } from 'node:fs/promises';
+import { join } from 'node:path';
+import { AgentError } from '../errors.ts';
+import { checker } from '../validation.ts';
+import { type Manifest, type ManifestFile, ManifestSchema } from './manifest.ts';
+
+export const MANIFEST_NAME = 'expert.json';
+/** A manifest holds examples and golden outputs, not data. */
+export const MAX_MANIFEST_BYTES = 4 * 1024 * 1024;
+
+export interface Package {
+  readonly manifest: Manifest;
+  /** sha256 of `expert.json`: the identity of all of the content, since the manifest holds every file's sha256. */
+  readonly digest: string;
+  /** Absolute. */
+  readonly directory: string;
+}
+
+const check = checker(ManifestSchema, { subject: MANIFEST_NAME });
+
+/** Parses a manifest. `where` names it in errors. Throws AgentError `bad_expert`. */
+export function parseManifest(bytes: Buffer, where: string): Manifest {
+  let value: unknown;
+  try {
+    value = JSON.parse(bytes.toString('utf8'));
+  } catch (cause) {
+    throw badExpert(
+      `${where} is not JSON: ${(cause as Error).message}`,
+      'Mend the file; "expertd check FOLDER" shows where.',
+    );
+  }
+  const { value: manifest, problem } = check(value);
+  if (manifest !== null) return checkPaths(manifest, where);
+  throw badExpert(
+    `${where}: ${problem.message}`,
+    problem.hint ?? 'schema/expert.schema.json describes the file.',
+  );
+}
+
+/** Every file that the manifest names elsewhere is listed in `files`, so that it is hashed before it is read. */
+function checkPaths(manifest: Manifest, where: string): Manifest {
+  const listed = new Set(manifest.files.map((file) => file.path));
+  const { model, tokenizer, labels, index, routing } = manifest;
+  const named = [model.path, labels, index?.entries, routing.vocabulary];
+  if (tokenizer?.kind === 'huggingface') named.push(tokenizer.path, tokenizer.config);
+  if (tokenizer?.kind === 'fasttext') named.push(tokenizer.dictionary);
+  for (const path of named) {
+    if (path !== undefined && !listed.has(path)) {
+      throw badExpert(
+        `${where} names "${path}" and does not list it in "files"`,
+        'List the file with its bytes and sha256.',
+      );
+    }
+  }
+  if (listed.size !== manifest.files.length)
+    throw badExpert(`${where} lists a file twice`, 'List each file once.');
+  return manifest;
+}
+
+/** Reads the package in `directory`; its files are looked at, not hashed. Throws AgentError `bad_expert`. */
+export function readPackage(directory: string): Package {
+  const path = join(directory, MANIFEST_NAME);
+  const bytes = readManifest(path);
+  const manifest = parseManifest(bytes, path);
+  for (const file of manifest.files) checkPresence(directory, file, manifest.id);
+  return { manifest, digest: sha256(bytes), directory };
+}
+
+function readManifest(path: string): Buffer {
+  const size = sizeOf(path);
+  if (size === null)
+    throw badExpert(`${path} is missing`, 'A folder is an expert once it holds expert.json.');
+  if (size > MAX_MANIFEST_BYTES)
+    throw badExpert(
+      `${path} has ${size} bytes, more than ${MAX_MANIFEST_BYTES}`,
+      'Move data to files of their own.',
+    );
+  return readFileSync(path);
+}
+
+function checkPresence(directory: string, file: ManifestFile, id: string): void {
+  const size = sizeOf(join(directory, file.path));
+  const hint = `Copy the folder of "${id}" again from where it came.`;
+  if (size === null) throw badExpert(`expert "${id}": ${file.path} is missing`, hint);
+  if (size !== file.bytes) {
+    throw badExpert(`expert "${id}": ${file.path} has ${size} bytes, its manifest says ${file.bytes}`, hint);
+  }
+}
+
+/** Size of a regular file; null where there is none. A link is none: it could point out of the package. */
+function sizeOf(path: string): number | null {
+  const stat = lstatSync(path, { throwIfNoEntry: false });
+  return stat?.isFile() === true ? stat.size : null;
+}
+
+/** Hashes every file of a package. Rejects with AgentError `bad_expert` that names the first file that differs. */
+export async function verifyPackage({ manifest, directory }: Package): Promise<void> {
+  for (const file of manifest.files) {
+    checkPresence(directory, file, manifest.id);
+    const actual = await hashFile(join(directory, file.path));
+    if (actual === file.sha256) continue;
+    throw badExpert(
+      `expert "${manifest.id}": the content of ${file.path} is not what its manifest says (sha256 ${actual.slice(0, 12)}..., expected ${file.sha256.slice(0, 12)}...)`,
+      `Copy the folder of "${manifest.id}" again from where it came, then POST /expertd/v1/experts/${manifest.id}/clear.`,
+    );
+  }
+}
+
+const HASH_CHUNK_BYTES = 1024 * 1024;
+
+/** sha256 of a file in hex, read in pieces so that a large model does not pass through memory at once. */
+export async function hashFile(path: string): Promise<string> {
+  const hash = createHash('sha256');
+  const handle: FileHandle = await open(path, 'r');
+  try {
+    const buffer = Buffer.allocUnsafe(HASH_CHUNK_BYTES);
+    for (;;) {
+      const { bytesRead } = await handle.read(buffer, 0, buffer.length);
+      if (bytesRead === 0) return hash.digest('hex');
+      hash.update(buffer.subarray(0, bytesRead));
+    }
+  } finally {
+    await handle.close();
+  }
+}
+
+export function sha256(bytes: Buffer | string): string {
+  return createHash('sha256').update(bytes).digest('hex');
+}
+
+export function badExpert(message: string, hint: string): AgentError {
+  return new AgentError('bad_expert', message, { hint });
+}

@@ -1,0 +1,22 @@
+/** The clock of the agent: Unix time at the start of the process plus monotonic time, so it never goes back. */
+import type { Clock } from './ports.ts';
+
+/** setTimeout takes at most this; a later call is made in stages. */
+const MAX_TIMEOUT_MS = 2_147_483_647;
+
+export const systemClock: Clock = {
+  nowMs: () => performance.timeOrigin + performance.now(),
+
+  at(atMs, callback) {
+    let timer: NodeJS.Timeout;
+    const arm = (): void => {
+      const leftMs = atMs - systemClock.nowMs();
+      timer = setTimeout(
+        leftMs > MAX_TIMEOUT_MS ? arm : callback,
+        Math.min(Math.max(0, leftMs), MAX_TIMEOUT_MS),
+      );
+    };
+    arm();
+    return () => clearTimeout(timer);
+  },
+};

@@ -1,0 +1,101 @@
+/**
+ * The desk keeps what never enters an event: the text of each request under way and the client that waits for it.
+ * Every client is told exactly once; whoever comes second finds nobody.
+ */
+import type { Answer, Ask } from './ports.ts';
+import type { Refusal, Reply } from './service.ts';
+import type { Choice, RequestId } from './types.ts';
+
+export interface Client {
+  readonly ask: Ask;
+  readonly onDelta: (text: string) => void;
+  readonly answer: (reply: Reply) => void;
+  readonly refuse: (refusal: Refusal) => void;
+}
+
+interface Case {
+  readonly client: Client;
+  ask: Ask;
+  choice: Choice | null;
+  decision: number | null;
+  residency: Reply['residency'];
+  /** Part of the answer went out: it cannot be tried again. */
+  started: boolean;
+}
+
+export class Desk {
+  readonly #cases = new Map<RequestId, Case>();
+
+  open(id: RequestId, client: Client): void {
+    this.#cases.set(id, {
+      client,
+      ask: client.ask,
+      choice: null,
+      decision: null,
+      residency: null,
+      started: false,
+    });
+  }
+
+  /** What the request asks; null when its client is gone. */
+  ask(id: RequestId): Ask | null {
+    return this.#cases.get(id)?.ask ?? null;
+  }
+
+  /** Keeps the embedding that was computed for routing, for experts that need it too. */
+  embed(id: RequestId, embedding: Float32Array): void {
+    const one = this.#cases.get(id);
+    if (one !== undefined && one.ask.kind === 'chat') one.ask = { ...one.ask, embedding };
+  }
+
+  chosen(choice: Choice, decision: number, residency: Reply['residency']): void {
+    const one = this.#cases.get(choice.request);
+    if (one === undefined) return;
+    one.choice = choice;
+    one.decision = decision;
+    one.residency = residency;
+  }
+
+  delta(id: RequestId, text: string): void {
+    const one = this.#cases.get(id);
+    if (one === undefined) return;
+    one.started = true;
+    one.client.onDelta(text);
+  }
+
+  hasStarted(id: RequestId): boolean {
+    return this.#cases.get(id)?.started ?? false;
+  }
+
+  answer(id: RequestId, answer: Answer | null, stages: Readonly<Record<string, number>>): void {
+    const one = this.#take(id);
+    one?.client.answer({
+      decision: one.decision ?? 0,
+      expert: one.choice?.expert ?? null,
+      confidence: one.choice?.confidence ?? null,
+      residency: one.residency,
+      answer,
+      stages,
+    });
+  }
+
+  refuse(id: RequestId, refusal: Omit<Refusal, 'decision'>, decision: number | null = null): void {
+    const one = this.#take(id);
+    one?.client.refuse({ ...refusal, decision: one.decision ?? decision });
+  }
+
+  /** The client is gone. */
+  drop(id: RequestId): void {
+    this.#cases.delete(id);
+  }
+
+  ids(): readonly RequestId[] {
+    return [...this.#cases.keys()];
+  }
+
+  #take(id: RequestId): Case | undefined {
+    const one = this.#cases.get(id);
+    this.#cases.delete(id);
+    return one;
+  }
+}

@@ -1,0 +1,108 @@
+/** What the agent shows of its state: pure projections for the front doors. */
+import type { Package } from './catalog/package.ts';
+import {
+  cellCharge,
+  cellOf,
+  committedBytes,
+  entriesIn,
+  leasesIn,
+  leasesOn,
+  measuredBytes,
+} from './residency.ts';
+import type { ExpertView, LogHealth, StateView } from './service.ts';
+import type { CellId, Entry, ExpertId, Pending, PolicyNames, State } from './types.ts';
+
+export interface Counts {
+  readonly loads: number;
+  readonly loadFailures: number;
+  readonly evictions: number;
+  readonly cellExits: number;
+}
+
+export function expertViews(state: State, packageOf: (id: ExpertId) => Package | null): ExpertView[] {
+  const installed = [...state.experts.values()].map((entry) =>
+    installedView(state, entry, packageOf(entry.expert.id)),
+  );
+  const pending = [...state.pending].map(([id, one]) => pendingView(id, one));
+  return [...installed, ...pending].sort((a, b) => (a.id < b.id ? -1 : 1));
+}
+
+function installedView(state: State, entry: Entry, found: Package | null): ExpertView {
+  const { expert, residency } = entry;
+  const { residentBytes, loadBytes, loadMs, measured } = expert.memory;
+  const quarantined = residency.state === 'quarantined';
+  return {
+    id: expert.id,
+    version: expert.version,
+    task: expert.task,
+    summary: found?.manifest.summary ?? null,
+    license: found?.manifest.license ?? null,
+    source: found?.manifest.source ?? null,
+    state: residency.state,
+    leases: leasesOn(state, expert.id),
+    pinned: expert.pinned,
+    cell: cellOf(entry),
+    memory: { residentBytes, loadBytes, loadMs, measured },
+    lastUsedMs: entry.lastUsedMs === 0 ? null : entry.lastUsedMs,
+    uses: entry.uses,
+    error:
+      entry.lastError ??
+      (quarantined ? { code: 'quarantined', message: residency.reason, hint: null, retryable: false } : null),
+    progress: null,
+  };
+}
+
+function pendingView(id: ExpertId, { version, state, doneBytes, totalBytes, error }: Pending): ExpertView {
+  return {
+    id,
+    version,
+    task: null,
+    summary: null,
+    license: null,
+    source: null,
+    state,
+    leases: 0,
+    pinned: false,
+    cell: null,
+    memory: null,
+    lastUsedMs: null,
+    uses: 0,
+    error,
+    progress: totalBytes === null ? null : doneBytes / Math.max(1, totalBytes),
+  };
+}
+
+export interface StateViewInput {
+  readonly state: State;
+  readonly pids: ReadonlyMap<CellId, number>;
+  readonly policies: PolicyNames;
+  readonly log: LogHealth;
+  readonly counts: Counts;
+}
+
+export function stateView({ state, pids, policies, log, counts }: StateViewInput): StateView {
+  const committed = committedBytes(state);
+  const phases = [...state.requests.values()].map((request) => request.phase.name);
+  return {
+    budgetBytes: state.settings.budgetBytes,
+    committedBytes: committed,
+    measuredBytes: measuredBytes(state),
+    agentBytes: state.sample?.agentBytes ?? null,
+    availableBytes: state.sample?.availableBytes ?? null,
+    pressure: state.pressure,
+    admission: state.pressure.level === 'high' || committed > state.settings.budgetBytes ? 'closed' : 'open',
+    cells: [...state.cells.values()].map((cell) => ({
+      id: cell.id,
+      lane: cell.lane,
+      pid: pids.get(cell.id) ?? null,
+      bytes: cellCharge(state, cell),
+      experts: entriesIn(state, cell.id).map((entry) => entry.expert.id),
+      leases: leasesIn(state, cell.id),
+    })),
+    waiting: phases.filter((name) => name === 'waiting').length,
+    running: phases.filter((name) => name === 'leased').length,
+    policies,
+    log,
+    counts,
+  };
+}

@@ -1,0 +1,128 @@
+import assert from 'node:assert/strict';
+import { appendFileSync, rmSync, symlinkSync, truncateSync, unlinkSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { after, test } from 'node:test';
+import fc from 'fast-check';
+import { expertOf } from '../../agent/catalog/facts.ts';
+import { parseManifest, readPackage, verifyPackage } from '../../agent/catalog/package.ts';
+import { AgentError } from '../../agent/errors.ts';
+import { emptyMemory, manifestOf, newFolder, writeExpert } from './folder.ts';
+
+const root = newFolder();
+after(() => rmSync(root, { recursive: true, force: true }));
+
+const refused = (pattern: RegExp) => (error: unknown) => {
+  assert.ok(error instanceof AgentError, String(error));
+  assert.equal(error.code, 'bad_expert');
+  assert.match(error.message, pattern);
+  assert.ok(error.hint !== null, 'it says what to do');
+  return true;
+};
+
+test('a whole package is read, and its sums hold', async () => {
+  const found = readPackage(writeExpert(root, 'whole'));
+  assert.equal(found.manifest.id, 'whole');
+  assert.match(found.digest, /^[0-9a-f]{64}$/);
+  await verifyPackage(found);
+});
+
+test('a missing and a truncated file are named when the folder is read', () => {
+  const missing = writeExpert(root, 'missing');
+  unlinkSync(join(missing, 'labels.txt'));
+  assert.throws(() => readPackage(missing), refused(/"missing": labels\.txt is missing/));
+  const short = writeExpert(root, 'short');
+  truncateSync(join(short, 'onnx/model.onnx'), 3);
+  assert.throws(() => readPackage(short), refused(/model\.onnx has 3 bytes, its manifest says 7/));
+});
+
+test('a flipped bit is found by the sum, before the file is used', async () => {
+  const directory = writeExpert(root, 'flipped');
+  const found = readPackage(directory);
+  writeFileSync(join(directory, 'onnx/model.onnx'), 'weightr');
+  await assert.rejects(verifyPackage(found), refused(/"flipped": the content of onnx\/model\.onnx/));
+});
+
+test('a link is not a file of the package', () => {
+  const directory = writeExpert(root, 'linked');
+  unlinkSync(join(directory, 'labels.txt'));
+  symlinkSync('/etc/passwd', join(directory, 'labels.txt'));
+  assert.throws(() => readPackage(directory), refused(/labels\.txt is missing/));
+});
+
+test('paths that leave the folder are refused', () => {
+  for (const path of ['../x', '/etc/passwd', 'a/../../b', 'a\\b', './a', 'a/./b']) {
+    const text = JSON.stringify(
+      manifestOf('evil', { [path]: 'x' }, { model: { path, precision: 'x', inputs: {}, outputs: {} } }),
+    );
+    assert.throws(() => parseManifest(Buffer.from(text), 'expert.json'), refused(/path/), path);
+  }
+});
+
+test('a file that is named and not listed, or listed twice, is refused', () => {
+  const unlisted = JSON.stringify(manifestOf('a', { 'onnx/model.onnx': 'x' }, { labels: 'labels.txt' }));
+  assert.throws(() => parseManifest(Buffer.from(unlisted), 'expert.json'), refused(/names "labels\.txt"/));
+  const one = manifestOf('a', { 'onnx/model.onnx': 'x' });
+  const twice = JSON.stringify({ ...one, files: [...one.files, ...one.files] });
+  assert.throws(() => parseManifest(Buffer.from(twice), 'expert.json'), refused(/twice/));
+});
+
+test('a misspelt key is refused with the nearest one', () => {
+  const text = JSON.stringify({ ...manifestOf('a', { 'onnx/model.onnx': 'x' }), sumary: 'x' });
+  assert.throws(
+    () => parseManifest(Buffer.from(text), 'expert.json'),
+    (error) =>
+      error instanceof AgentError && /"sumary"/.test(error.message) && /"summary"/.test(error.hint ?? ''),
+  );
+});
+
+test('no bytes make the parser throw anything but a clear refusal', () => {
+  const valid = JSON.stringify(manifestOf('a', { 'onnx/model.onnx': 'x' }));
+  const mutated = fc
+    .tuple(fc.nat(valid.length - 1), fc.string({ maxLength: 4 }))
+    .map(([at, text]) => valid.slice(0, at) + text + valid.slice(at + 1));
+  fc.assert(
+    fc.property(fc.oneof(fc.json(), fc.string(), mutated), (text) => {
+      try {
+        parseManifest(Buffer.from(text), 'expert.json');
+      } catch (error) {
+        assert.ok(error instanceof AgentError && error.code === 'bad_expert' && error.hint !== null);
+      }
+    }),
+    { numRuns: 300 },
+  );
+});
+
+test('before the first load the bound is conservative, and a profile of this device replaces it', () => {
+  const found = readPackage(writeExpert(root, 'bounded'));
+  const options = { embedderDigest: null, pinned: false };
+  const blind = expertOf(found, { ...options, memory: emptyMemory() });
+  assert.ok(blind.memory.residentBytes > 30e6 && !blind.memory.measured);
+  const told = expertOf(
+    { ...found, manifest: { ...found.manifest, memory: { residentBytes: 10e6, loadBytes: 12e6 } } },
+    { ...options, memory: emptyMemory() },
+  );
+  assert.ok(told.memory.residentBytes > 10e6 && told.memory.loadBytes > 12e6 && !told.memory.measured);
+  const profile = { residentBytes: 5e6, loadBytes: 6e6, loadMs: 9, measured: true };
+  const known = expertOf(found, { ...options, memory: { ...emptyMemory(), profile: () => profile } });
+  assert.deepEqual(known.memory, profile);
+});
+
+test('examples that no embedder has seen are unknown, not empty', () => {
+  const directory = writeExpert(root, 'taught', {
+    routing: { languages: ['en'], examples: ['what is it?'], rules: [] },
+  });
+  const options = { embedderDigest: 'e', pinned: false };
+  assert.equal(
+    expertOf(readPackage(directory), { ...options, memory: emptyMemory() }).routing.prototypes,
+    null,
+  );
+  const prototypes = [new Int8Array(4)];
+  const memory = { ...emptyMemory(), prototypes: () => prototypes };
+  assert.equal(expertOf(readPackage(directory), { ...options, memory }).routing.prototypes, prototypes);
+});
+
+test('a manifest that is too large is not read', () => {
+  const directory = writeExpert(root, 'large');
+  appendFileSync(join(directory, 'expert.json'), ' '.repeat(5 * 1024 * 1024));
+  assert.throws(() => readPackage(directory), refused(/bytes, more than/));
+});

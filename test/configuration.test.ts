@@ -1,0 +1,123 @@
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, test } from 'node:test';
+import fc from 'fast-check';
+import { parseBytes } from '../agent/bytes.ts';
+import { loadConfig } from '../agent/configuration.ts';
+import { AgentError } from '../agent/errors.ts';
+import { settingsOf } from '../agent/settings.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'expertd-config-'));
+after(() => rmSync(folder, { recursive: true, force: true }));
+
+function fileWith(value: unknown): string {
+  const path = join(folder, 'edge.config.json');
+  writeFileSync(path, typeof value === 'string' ? value : JSON.stringify(value));
+  return path;
+}
+
+function refusal(value: unknown): AgentError {
+  try {
+    loadConfig({ path: fileWith(value), overrides: {} });
+  } catch (error) {
+    assert.ok(error instanceof AgentError, String(error));
+    return error;
+  }
+  return assert.fail('it was accepted');
+}
+
+test('an empty configuration has every default', () => {
+  const config = loadConfig({ path: null, overrides: {} });
+  assert.equal(config.http.port, 8484);
+  assert.equal(config.http.host, '127.0.0.1');
+  assert.deepEqual(config.policies.router, ['rules', 'nearest']);
+  assert.equal(config.limits.loadWaitMs, 30_000);
+  assert.deepEqual(config.experts, []);
+});
+
+test('the example in the repository is valid', () => {
+  const config = loadConfig({ path: join(import.meta.dirname, '..', 'edge.config.json'), overrides: {} });
+  assert.equal(config.http.port, 8484);
+});
+
+test('a misspelt key is refused and the nearest one is named, at every depth', () => {
+  assert.match(refusal({ htp: {} }).message, /"htp" is not a field/);
+  assert.match(refusal({ htp: {} }).hint ?? '', /"http"/);
+  assert.match(refusal({ memory: { bugdet: '300MB' } }).message, /"memory\.bugdet"/);
+  assert.match(refusal({ memory: { bugdet: '300MB' } }).hint ?? '', /"budget"/);
+  assert.match(refusal({ experts: [{ id: 'a', pined: true }] }).message, /"experts\[0\]\.pined"/);
+  assert.match(refusal({ experts: [{ id: 'a', pined: true }] }).hint ?? '', /"pinned"/);
+});
+
+test('a wrong value is refused by the name of its field, with what would be right', () => {
+  assert.match(refusal({ http: { port: '8484' } }).message, /"http\.port" must be an integer/);
+  assert.match(refusal({ http: { port: 70_000 } }).message, /"http\.port" must be at most 65535/);
+  assert.match(
+    refusal({ policies: { residency: 'fifo' } }).message,
+    /"policies\.residency" must be "lru" or "gdsf"/,
+  );
+  assert.match(refusal({ experts: [{}] }).message, /"experts\[0\]\.id" is missing/);
+});
+
+test('what is not JSON, or no object, is refused with the path', () => {
+  assert.match(refusal('{ "http": ').message, /edge\.config\.json is not JSON/);
+  assert.match(refusal([]).message, /must hold an object/);
+  assert.throws(() => loadConfig({ path: join(folder, 'none.json'), overrides: {} }), /cannot be read/);
+});
+
+test('flags win over the file, field by field', () => {
+  const path = fileWith({ http: { port: 1, allowedHosts: ['edge.local'] }, memory: { budget: '100MB' } });
+  const config = loadConfig({ path, overrides: { http: { port: 0 }, memory: { budget: '200MB' } } });
+  assert.equal(config.http.port, 0);
+  assert.deepEqual(config.http.allowedHosts, ['edge.local']);
+  assert.equal(config.memory.budget, '200MB');
+});
+
+test('paths of a file are relative to its folder', () => {
+  const config = loadConfig({ path: fileWith({ stateDir: 'state', expertsDir: '/abs' }), overrides: {} });
+  assert.equal(config.stateDir, join(folder, 'state'));
+  assert.equal(config.expertsDir, '/abs');
+});
+
+test('the token can come from a file beside the configuration', () => {
+  writeFileSync(join(folder, 'token'), 'a-token-of-some-length\n');
+  const config = loadConfig({ path: fileWith({ http: { tokenFile: 'token' } }), overrides: {} });
+  assert.equal(config.http.token, 'a-token-of-some-length');
+});
+
+test('no JSON value makes the loader throw anything but a clear refusal', () => {
+  fc.assert(
+    fc.property(fc.json({ maxDepth: 4 }), (text) => {
+      try {
+        loadConfig({ path: fileWith(text), overrides: {} });
+      } catch (error) {
+        assert.ok(error instanceof AgentError);
+        assert.equal(error.code, 'bad_config');
+        assert.ok(error.hint !== null && error.message.length > 10);
+      }
+    }),
+    { numRuns: 200 },
+  );
+});
+
+test('sizes are read as people write them', () => {
+  assert.equal(parseBytes('300MB', 'x'), 300e6);
+  assert.equal(parseBytes('1.5GiB', 'x'), 1.5 * 1024 ** 3);
+  assert.equal(parseBytes('64k', 'x'), 64_000);
+  assert.equal(parseBytes('12', 'x'), 12);
+  assert.equal(parseBytes(7, 'x'), 7);
+  for (const bad of ['', 'MB', '-1MB', '1PB', '0', '1 0MB', '9'.repeat(30)]) {
+    assert.throws(() => parseBytes(bad, 'memory.budget'), /memory\.budget/, bad);
+  }
+});
+
+test('without a budget it is 60 % of the smaller of available memory and the group limit', () => {
+  const config = loadConfig({ path: null, overrides: {} });
+  const budget = (availableBytes: number | null, limitBytes: number | null): number =>
+    settingsOf(config, { availableBytes, totalBytes: 8e9, limitBytes }).budgetBytes;
+  assert.equal(budget(4e9, null), 2.4e9);
+  assert.equal(budget(4e9, 1e9), 0.6e9);
+  assert.ok(budget(null, null) > 100e6);
+});

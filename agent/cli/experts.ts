@@ -1,0 +1,115 @@
+/** `expertd experts`: what is installed and where it is; also loads, unloads and pins. */
+
+import { didYouMean } from '../nearest.ts';
+import type { ExpertView } from '../service.ts';
+import { type AgentClient, findAgent } from './client.ts';
+import { AGENT_FLAGS, AGENT_FLAGS_HELP, parseFlags } from './flags.ts';
+import { CliError, type Command, EXIT } from './io.ts';
+import { bytes, duration, printable, table, time } from './print.ts';
+
+const ACTIONS = ['load', 'unload', 'pin', 'unpin', 'clear'];
+
+export const experts: Command = {
+  name: 'experts',
+  summary: 'list experts; load, unload, pin, unpin or clear one',
+  usage: `Usage: expertd experts [FLAGS]
+       expertd experts [FLAGS] ID
+       expertd experts [FLAGS] load|unload|pin|unpin|clear ID
+
+A pinned expert is never evicted. "clear" takes an expert out of quarantine.
+A size with "<" is a bound: the expert was never loaded here.
+
+${AGENT_FLAGS_HELP}`,
+
+  async run(args, io) {
+    const { values, positionals } = parseFlags(args, AGENT_FLAGS);
+    const [first, second, ...more] = positionals;
+    if (more.length > 0) throw new CliError(EXIT.usage, 'one expert at a time');
+    const agent = findAgent(values, io);
+    if (first === undefined) {
+      const { value, text } = await agent.get<{ experts: ExpertView[] }>('/expertd/v1/experts');
+      io.stdout.write(values.json ? `${text}\n` : printable(list(value.experts)));
+      return EXIT.ok;
+    }
+    const { value, text } = second === undefined ? await one(agent, first) : await act(agent, first, second);
+    io.stdout.write(values.json ? `${text}\n` : printable(detail(value)));
+    return EXIT.ok;
+  },
+};
+
+function one(agent: AgentClient, id: string) {
+  if (ACTIONS.includes(id))
+    throw new CliError(EXIT.usage, `which expert shall I ${id}?`, `expertd experts ${id} ID`);
+  return agent.get<ExpertView>(`/expertd/v1/experts/${encodeURIComponent(id)}`);
+}
+
+function act(agent: AgentClient, action: string, id: string) {
+  if (!ACTIONS.includes(action)) {
+    const hint = `${didYouMean(action, ACTIONS)} There are: ${ACTIONS.join(', ')}.`.trim();
+    throw new CliError(EXIT.usage, `there is no action "${action}"`, hint);
+  }
+  return agent.post<ExpertView>(`/expertd/v1/experts/${encodeURIComponent(id)}/${action}`);
+}
+
+function list(views: readonly ExpertView[]): string {
+  if (views.length === 0) return 'No expert is installed.\n';
+  const rows = views.map((view) => [
+    view.id,
+    view.version ?? '-',
+    view.task ?? '-',
+    stateOf(view),
+    sizeOf(view),
+    String(view.uses),
+    time(view.lastUsedMs),
+  ]);
+  const broken = views.filter(({ error }) => error !== null).map((view) => `\n${view.id}: ${errorOf(view)}`);
+  return (
+    table(['ID', 'VERSION', 'TASK', 'STATE', 'MEMORY', 'USES', 'LAST USED'], rows, ['MEMORY', 'USES']) +
+    broken.join('') +
+    (broken.length > 0 ? '\n' : '')
+  );
+}
+
+function detail(view: ExpertView): string {
+  const { memory } = view;
+  const measured = memory?.measured ? 'measured' : 'estimated';
+  const lines: readonly (readonly [string, string | null])[] = [
+    ['id', view.id],
+    ['version', view.version],
+    ['task', view.task],
+    ['summary', view.summary],
+    ['license', view.license],
+    ['source', view.source],
+    ['state', stateOf(view)],
+    ['cell', view.cell],
+    [
+      'memory',
+      memory === null
+        ? null
+        : `${bytes(memory.residentBytes)}, while loading ${bytes(memory.loadBytes)} (${measured})`,
+    ],
+    ['loads in', memory === null ? null : duration(memory.loadMs)],
+    ['used', `${view.uses} times, last ${time(view.lastUsedMs)}`],
+    ['error', view.error === null ? null : errorOf(view)],
+  ];
+  return lines.flatMap(([name, text]) => (text === null ? [] : [`${name.padEnd(9)} ${text}\n`])).join('');
+}
+
+function stateOf({ state, progress, pinned, leases }: ExpertView): string {
+  const how = [
+    ...(progress === null ? [] : [`${Math.round(progress * 100)} %`]),
+    ...(leases > 0 ? [`${leases} at work`] : []),
+    ...(pinned ? ['pinned'] : []),
+  ];
+  return how.length === 0 ? state : `${state} (${how.join(', ')})`;
+}
+
+function sizeOf({ memory }: ExpertView): string {
+  if (memory === null) return '-';
+  return memory.measured ? bytes(memory.residentBytes) : `< ${bytes(memory.residentBytes)}`;
+}
+
+function errorOf({ error }: ExpertView): string {
+  if (error === null) return '';
+  return error.hint === null ? error.message : `${error.message}. ${error.hint}`;
+}

@@ -1,0 +1,49 @@
+/** What a command may touch of the world, and what it can end with. */
+
+export interface Output {
+  write(text: string): unknown;
+}
+
+export interface Io {
+  readonly stdout: Output;
+  readonly stderr: Output;
+  readonly stdin: AsyncIterable<string | Uint8Array>;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  /** stdout is a terminal: colours and side notes are welcome. */
+  readonly isTTY: boolean;
+}
+
+export interface Command {
+  readonly name: string;
+  readonly summary: string;
+  /** Shown by `--help`, without a trailing newline. */
+  readonly usage: string;
+  /** Resolves with one of EXIT; rejects with a CliError, or with anything else for a bug. */
+  run(args: readonly string[], io: Io): Promise<number>;
+}
+
+/** Exit codes: part of the interface, listed by `expertd --help`. */
+export const EXIT = {
+  ok: 0,
+  /** Something broke: in the agent, in an expert, or what was checked is not valid. */
+  failed: 1,
+  /** The command line is wrong. */
+  usage: 2,
+  /** No agent answers. */
+  notRunning: 3,
+  /** The agent refused the request, or no expert was confident. */
+  refused: 4,
+} as const;
+
+/** Ends a command: a sentence, what to do about it, and the exit code. */
+export class CliError extends Error {
+  override readonly name = 'CliError';
+  readonly exitCode: number;
+  readonly hint: string | null;
+
+  constructor(exitCode: number, message: string, hint: string | null = null) {
+    super(message);
+    this.exitCode = exitCode;
+    this.hint = hint;
+  }
+}

@@ -1,0 +1,83 @@
+/** Puts a request to the service on behalf of an HTTP call: model names, hang-ups, counting, headers. */
+import type { FastifyReply } from 'fastify';
+import { AgentError } from '../../errors.ts';
+import { didYouMean } from '../../nearest.ts';
+import type { AskRequest, Refusal, Reply, Service } from '../../service.ts';
+import { FieldError, problemOf } from '../errors.ts';
+import type { Metrics } from '../metrics.ts';
+
+/** The model name that lets the router choose. */
+export const AUTO = 'auto';
+const EXPERT_ID = /^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$/;
+
+export class Dispatch {
+  readonly service: Service;
+  readonly metrics: Metrics;
+
+  constructor(service: Service, metrics: Metrics) {
+    this.service = service;
+    this.metrics = metrics;
+  }
+
+  /** Expert's id, or null for `auto`. Throws a FieldError where the name cannot be an expert's. */
+  modelOf(name: string): string | null {
+    if (name === AUTO) return null;
+    if (EXPERT_ID.test(name)) return name;
+    const shown = name.length > 80 ? `${name.slice(0, 80)}...` : name;
+    throw new FieldError(
+      'model_not_found',
+      'model',
+      `no expert "${shown}" is installed`,
+      this.modelHint(name),
+    );
+  }
+
+  /** Asks, counts how it ended, and adds the nearest names to an unknown model's failure. */
+  async ask(request: AskRequest, onDelta: (text: string) => void, signal: AbortSignal): Promise<Reply> {
+    const byDefault = request.model === null ? AUTO : 'named';
+    try {
+      const reply = await this.service.ask(request, onDelta, signal);
+      this.metrics.decided(reply.router ?? byDefault, reply.expert === null ? 'abstained' : 'answered');
+      return reply;
+    } catch (error) {
+      const { failure, decision, retryAfterMs, loading } = problemOf(error, 0);
+      this.metrics.decided(byDefault, signal.aborted ? 'hung_up' : failure.code);
+      if (failure.code !== 'model_not_found' || request.model === null) throw error;
+      const hint = this.modelHint(request.model);
+      throw { failure: { ...failure, hint }, decision, retryAfterMs, loading } satisfies Refusal;
+    }
+  }
+
+  modelHint(name: string): string {
+    const names = this.service.experts().map(({ id }) => id);
+    const guess = didYouMean(name, [AUTO, ...names]).trim();
+    return `${guess} GET /v1/models lists what is installed; "${AUTO}" lets the router choose.`.trim();
+  }
+}
+
+/** Aborts when the client closes its connection before the reply is complete. */
+export function hangUpSignal(reply: FastifyReply): AbortSignal {
+  const controller = new AbortController();
+  reply.raw.once('close', () => {
+    if (!reply.raw.writableEnded)
+      controller.abort(new AgentError('hung_up', 'the client closed its connection'));
+  });
+  return controller.signal;
+}
+
+/** What a reply says about who answered; a header whose value is not known is left out. */
+export function replyHeaders(reply: Reply): Record<string, string> {
+  const headers: Record<string, string> = { 'x-expertd-decision': String(reply.decision) };
+  if (reply.expert !== null) headers['x-expertd-expert'] = reply.expert;
+  if (reply.confidence !== null) headers['x-expertd-confidence'] = reply.confidence.toFixed(3);
+  if (reply.residency !== null) headers['x-expertd-residency'] = reply.residency;
+  if (reply.degraded !== undefined) headers['x-expertd-degraded'] = reply.degraded;
+  if (reply.expert === null) headers['x-expertd-abstained'] = 'true';
+  return headers;
+}
+
+/** The same as a part of the body, for clients that cannot see headers, and for streams. */
+export function replyNote(reply: Reply): object {
+  const { decision, expert, confidence, residency, stages } = reply;
+  return { decision, expert, confidence, residency, stages };
+}

@@ -1,0 +1,106 @@
+/** Puts what an expert says into words for people, or into JSON for programs that asked for it. */
+import type { Answer, Label, Passage } from '../../ports.ts';
+import type { ExpertView } from '../../service.ts';
+
+export type Form = 'text' | 'json';
+
+/** Labels below this probability are not worth a mention. */
+const MENTION = 0.1;
+/** Experts that are listed when none is confident. */
+const LISTED = 20;
+const LANGUAGE_TAG = /^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*$/;
+
+/** The text of a reply. Embeddings have none and never come here. */
+export function wordAnswer(answer: Answer, form: Form): string {
+  switch (answer.kind) {
+    case 'labels':
+      return form === 'json' ? JSON.stringify(labelsJson(answer.labels)) : labelsText(answer.labels);
+    case 'passages':
+      return form === 'json' ? JSON.stringify({ passages: answer.passages }) : passagesText(answer.passages);
+    case 'text':
+      return form === 'json' ? asJsonObject(answer.text) : answer.text;
+    case 'embeddings':
+      return '';
+  }
+}
+
+/** Says that no expert is confident, and what is installed. */
+export function wordAbstention(experts: readonly ExpertView[], form: Form): string {
+  const able = experts.filter(({ task, state }) => {
+    return task !== null && task !== 'feature-extraction' && state !== 'fetching' && state !== 'failed';
+  });
+  if (form === 'json') {
+    const installed = able.map(({ id, summary }) => ({ id, summary }));
+    return JSON.stringify({ abstained: true, label: null, score: null, alternatives: [], installed });
+  }
+  if (able.length === 0)
+    return 'No installed expert is confident that it can answer this: none is installed.';
+  const lines = able.slice(0, LISTED).map(({ id, summary }) => `- ${id}: ${summary ?? 'no summary'}`);
+  const more = able.length > LISTED ? [`- and ${able.length - LISTED} more`] : [];
+  const head = 'No installed expert is confident that it can answer this. Installed:';
+  const tail = 'To ask one of them all the same, name it as the model.';
+  return [head, ...lines, ...more, tail].join('\n');
+}
+
+function labelsJson(labels: readonly Label[]): object {
+  const [best, ...alternatives] = labels;
+  return { label: best?.label ?? null, score: best?.score ?? null, alternatives };
+}
+
+/** "Spanish (es), 97 %", and what else it may be where that is likely enough to matter. */
+function labelsText(labels: readonly Label[]): string {
+  const [best, ...rest] = labels;
+  if (best === undefined) return 'The expert gave no label.';
+  const nameOf = namer(labels);
+  const say = ({ label, score }: Label) => `${nameOf(label)}, ${percent(score)}`;
+  const others = rest.filter(({ score }) => score >= MENTION).slice(0, 3);
+  return others.length === 0 ? say(best) : `${say(best)}; or ${others.map(say).join('; ')}`;
+}
+
+/** Labels are language tags when they all look like tags and most of them name a language. */
+function namer(labels: readonly Label[]): (label: string) => string {
+  const names = new Intl.DisplayNames('en', { type: 'language', fallback: 'none' });
+  const languageOf = (label: string): string | undefined => {
+    return LANGUAGE_TAG.test(label) ? names.of(label) : undefined;
+  };
+  const looksRight = labels.every(({ label }) => LANGUAGE_TAG.test(label));
+  const named = labels.filter(({ label }) => languageOf(label) !== undefined).length;
+  if (!looksRight || named * 2 <= labels.length) return (label) => label;
+  return (label) => {
+    const name = languageOf(label);
+    return name === undefined ? label : `${name} (${label})`;
+  };
+}
+
+/** Whole per cents; what is not certain is never shown as 100 %, nor what is possible as 0 %. */
+export function percent(score: number): string {
+  if (score >= 0.995 && score < 1) return 'over 99 %';
+  if (score > 0 && score < 0.005) return 'under 1 %';
+  return `${Math.round(score * 100)} %`;
+}
+
+function passagesText(passages: readonly Passage[]): string {
+  const [first] = passages;
+  if (first === undefined) return 'The expert found nothing about this.';
+  if (passages.length === 1) return `${entry(first)}\n\nSource: ${first.source}`;
+  const sources = [...new Set(passages.map(({ source }) => source))];
+  const number = (source: string) => sources.indexOf(source) + 1;
+  const texts = passages.map((passage) => `${entry(passage)} [${number(passage.source)}]`);
+  const list = sources.map((source) => `[${number(source)}] ${source}`);
+  return `${texts.join('\n\n')}\n\nSources:\n${list.join('\n')}`;
+}
+
+function entry({ title, text }: Passage): string {
+  return title === '' ? text : `${title}: ${text}`;
+}
+
+/** Generated text as a JSON object: itself where it is one, else wrapped, so that a client can always parse it. */
+function asJsonObject(text: string): string {
+  try {
+    const value: unknown = JSON.parse(text);
+    if (typeof value === 'object' && value !== null && !Array.isArray(value)) return text;
+  } catch {
+    // Not JSON: wrapped below.
+  }
+  return JSON.stringify({ text });
+}

@@ -1,0 +1,187 @@
+/**
+ * The experts of one cell and their work. Loads, runs and unloads happen one at a time, in the order in which they
+ * came: each blocks the thread for most of its time anyway, and memory can only be measured when nothing else moves.
+ */
+import type { Manifest } from '../catalog/manifest.ts';
+import type { FromCell, ToCell } from '../cells/protocol.ts';
+import { AgentError } from '../errors.ts';
+import type { RunReport } from '../ports.ts';
+import type { ExpertId, Failure, LeaseId, LoadReport } from '../types.ts';
+import { loadFailure, runFailure } from './failure.ts';
+import type { CellMemory } from './memory.ts';
+import type { OpenTask, Task, TaskContext } from './task.ts';
+
+type Session = Awaited<ReturnType<TaskContext['openSession']>>;
+type Load = Extract<ToCell, { type: 'load' }>;
+type Run = Extract<ToCell, { type: 'run' }>;
+
+export interface HostOptions {
+  readonly send: (message: FromCell) => void;
+  readonly findTask: (task: Manifest['task']) => Promise<OpenTask>;
+  /** Sets up what all experts share; called before a load is measured. */
+  readonly startRuntime: () => Promise<unknown>;
+  readonly openSession: (files: Pick<Load, 'directory' | 'manifest'>, path: string) => Promise<Session>;
+  readonly memory: Pick<CellMemory, 'measure' | 'settle' | 'pssBytes'>;
+  /** After this long without work, memory that runs have left behind is given back. */
+  readonly settleAfterMs: number;
+}
+
+/** One piece of work. `perform` resolves with the answer, or with null where it was answered before. */
+interface Job {
+  readonly call: number;
+  readonly perform: () => Promise<FromCell | null>;
+  readonly describe: (error: unknown) => Failure;
+}
+
+/** A run that has not ended. */
+interface OpenRun {
+  readonly call: number;
+  readonly sinceMs: number;
+  state: 'queued' | 'running' | 'cancelled';
+}
+
+export class Host {
+  readonly #options: HostOptions;
+  readonly #tasks = new Map<ExpertId, Task>();
+  readonly #runs = new Map<LeaseId, OpenRun>();
+  /** Settles when everything that was asked so far is done; never rejects. */
+  #queue: Promise<void> = Promise.resolve();
+  #openJobs = 0;
+  #settleTimer: NodeJS.Timeout | undefined;
+
+  constructor(options: HostOptions) {
+    this.#options = options;
+  }
+
+  /** Takes one message of the agent; answers come through `send`. */
+  receive(message: Exclude<ToCell, { type: 'stop' }>): void {
+    if (message.type === 'cancel') {
+      this.#cancel(message.lease);
+      return;
+    }
+    if (message.type === 'run') {
+      this.#enqueueRun(message);
+      return;
+    }
+    const { call, expert } = message;
+    this.#enqueue({
+      call,
+      perform: async () =>
+        message.type === 'load'
+          ? { type: 'loaded', call, report: await this.#load(message) }
+          : { type: 'unloaded', call, cellBytes: await this.#unload(expert) },
+      describe: (error) => loadFailure(error, expert),
+    });
+  }
+
+  /** Lets the run under way end early, drops those that wait, and releases every expert after the last job. */
+  async stop(): Promise<void> {
+    for (const lease of [...this.#runs.keys()]) this.#cancel(lease);
+    await this.#queue;
+    clearTimeout(this.#settleTimer);
+    for (const task of this.#tasks.values()) await task.release();
+    this.#tasks.clear();
+  }
+
+  #enqueue(job: Job): void {
+    clearTimeout(this.#settleTimer);
+    this.#openJobs += 1;
+    this.#queue = this.#queue.then(() => this.#work(job));
+  }
+
+  async #work({ call, perform, describe }: Job): Promise<void> {
+    try {
+      const answer = await perform();
+      if (answer !== null) this.#options.send(answer);
+    } catch (error) {
+      this.#options.send({ type: 'failed', call, failure: describe(error) });
+    }
+    this.#openJobs -= 1;
+    if (this.#openJobs > 0) return;
+    this.#settleTimer = setTimeout(() => this.#options.memory.settle(), this.#options.settleAfterMs);
+  }
+
+  async #load({ expert, directory, manifest }: Load): Promise<LoadReport> {
+    const { findTask, startRuntime, openSession, memory } = this.#options;
+    if (this.#tasks.has(expert)) {
+      throw new AgentError('already_loaded', `The expert "${expert}" is loaded in this process already.`);
+    }
+    const open = await findTask(manifest.task);
+    await startRuntime();
+    const sessions: Session[] = [];
+    const openAndKeep = async (path: string) => {
+      const session = await openSession({ directory, manifest }, path);
+      sessions.push(session);
+      return session;
+    };
+    return await memory.measure(async () => {
+      try {
+        this.#tasks.set(expert, await open({ manifest, directory, openSession: openAndKeep }));
+      } catch (error) {
+        // A task that fails half-way may leave open what it opened; what it released itself refuses a second time.
+        for (const session of sessions) await session.release().catch(() => {});
+        throw error;
+      }
+    });
+  }
+
+  async #unload(expert: ExpertId): Promise<number | null> {
+    const task = this.#loaded(expert);
+    this.#tasks.delete(expert);
+    await task.release();
+    this.#options.memory.settle();
+    return this.#options.memory.pssBytes();
+  }
+
+  #enqueueRun(message: Run): void {
+    const { call, lease, expert, ask } = message;
+    const run: OpenRun = { call, sinceMs: performance.now(), state: 'queued' };
+    this.#runs.set(lease, run);
+    this.#enqueue({
+      call,
+      perform: async () => {
+        if (run.state === 'cancelled') return null;
+        run.state = 'running';
+        try {
+          return { type: 'answered', call, report: await this.#run(message, run) };
+        } finally {
+          this.#runs.delete(lease);
+        }
+      },
+      describe: (error) => runFailure(error, expert, ask),
+    });
+  }
+
+  async #run({ call, expert, ask }: Run, run: OpenRun): Promise<RunReport> {
+    const task = this.#loaded(expert);
+    const stages: Record<string, number> = { queue: performance.now() - run.sinceMs };
+    const answer = await task.run(ask, {
+      cancelled: () => run.state === 'cancelled',
+      onDelta: (text) => this.#options.send({ type: 'delta', call, text }),
+      spent: (stage, ms) => {
+        stages[stage] = (stages[stage] ?? 0) + ms;
+      },
+    });
+    return { answer, stages };
+  }
+
+  /** A run under way is told; one that waits is answered at once, so that its lease ends at once. */
+  #cancel(lease: LeaseId): void {
+    const run = this.#runs.get(lease);
+    if (run === undefined) return;
+    const waited = run.state === 'queued';
+    run.state = 'cancelled';
+    if (!waited) return;
+    this.#runs.delete(lease);
+    const failure = new AgentError('cancelled', 'The run was cancelled before it began.').toFailure();
+    this.#options.send({ type: 'failed', call: run.call, failure });
+  }
+
+  #loaded(expert: ExpertId): Task {
+    const task = this.#tasks.get(expert);
+    if (task !== undefined) return task;
+    throw new AgentError('not_loaded', `The expert "${expert}" is not loaded in this process.`, {
+      retryable: true,
+    });
+  }
+}

@@ -39,7 +39,6 @@ import type {
   PolicyNames,
   RequestId,
   Sample,
-  State,
 } from './types.ts';
 import { expertViews, stateView } from './views.ts';
 
@@ -48,10 +47,8 @@ export interface Ledger extends Log, Memory {
   decisions(query: DecisionQuery): readonly DecisionRow[];
   explain(id: number): Explanation | null;
   health(): LogHealth;
-  /** Keeps a state that a replay can start from. */
-  snapshot(sequence: number, state: State): void;
   /** Bounded work that keeps the record within its limits; called when there is time. */
-  maintain(): void;
+  maintain(): 'done' | 'more';
 }
 
 export interface AgentOptions {
@@ -69,8 +66,7 @@ export interface AgentOptions {
 
 /** What the agent is taken to weigh before it was measured. */
 const AGENT_BOUND_BYTES = 80 * 1024 ** 2;
-/** Entries between two snapshots of the state, and between two rounds of upkeep of the record. */
-const SNAPSHOT_ENTRIES = 10_000;
+/** Time between two rounds of upkeep of the record. */
 const MAINTAIN_MS = 5_000;
 /** The log gets a sample at least this often, even if nothing moved. */
 const QUIET_SAMPLE_MS = 60_000;
@@ -87,7 +83,6 @@ export class Agent implements Service {
   #counts = { loads: 0, loadFailures: 0, evictions: 0, cellExits: 0 };
   #timers: (() => void)[] = [];
   #lastSample: { sample: Sample; atMs: number } | null = null;
-  #snapshotAt = 0;
   #ready = false;
   #stopping = false;
   #requests = 0;
@@ -139,7 +134,7 @@ export class Agent implements Service {
     await this.#loop.decided();
     this.#ready = true;
     this.#every(this.#config.memory.sampleMs, () => this.#sample());
-    this.#every(MAINTAIN_MS, () => this.#options.ledger.maintain());
+    this.#every(MAINTAIN_MS, () => this.#maintain());
   }
 
   /** Takes another configuration. Rejects, and changes nothing, where it cannot be used. */
@@ -167,9 +162,10 @@ export class Agent implements Service {
     for (const id of this.#desk.ids())
       this.#desk.refuse(id, { failure: SHUTTING_DOWN, retryAfterMs: 1_000, loading: null });
     for (const cancel of this.#timers) cancel();
-    await this.#cells.shutdown(Math.max(500, deadlineMs - clock.nowMs()));
     await this.#loop.decided();
+    // From here on nothing is decided: a cell that ends would only be replaced.
     this.#loop.stop();
+    await this.#cells.shutdown(Math.max(500, deadlineMs - clock.nowMs()));
   }
 
   // ---- Service ------------------------------------------------------------------------------------------------
@@ -315,10 +311,6 @@ export class Agent implements Service {
   #onDecision(event: Event, decision: Decision, sequence: number): void {
     this.#count(event, decision);
     this.#report(event, decision, sequence);
-    if (sequence - this.#snapshotAt >= SNAPSHOT_ENTRIES || this.#snapshotAt === 0) {
-      this.#snapshotAt = sequence;
-      this.#options.ledger.snapshot(sequence, decision.state);
-    }
     this.#executor.carryOut(event, decision, sequence);
   }
 
@@ -356,6 +348,12 @@ export class Agent implements Service {
     if (quiet && !isNotable(sample, this.#lastSample?.sample ?? null)) return;
     this.#lastSample = { sample, atMs: nowMs };
     this.#loop.push({ type: 'sample', sample });
+  }
+
+  /** A step at a time, so that requests come in between. */
+  #maintain(): void {
+    if (this.#stopping || this.#options.ledger.maintain() === 'done') return;
+    setImmediate(() => this.#maintain());
   }
 
   #every(periodMs: number, work: () => void): void {

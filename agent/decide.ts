@@ -9,8 +9,17 @@ import { noteEmpty } from './admission.ts';
 import { blame, isWornOut, quarantine } from './crashes.ts';
 import { Draft } from './draft.ts';
 import { failures, mb } from './failures.ts';
+import { forgetAllLessons, learned } from './lessons.ts';
 import { readPressure } from './pressure.ts';
-import { cellOf, entriesIn, oldestLease } from './residency.ts';
+import {
+  cellCharge,
+  cellOf,
+  entriesIn,
+  heldBytes,
+  isLoadingIn,
+  oldestLease,
+  reservedBytes,
+} from './residency.ts';
 import { advance } from './routing.ts';
 import type {
   Cell,
@@ -54,7 +63,7 @@ export function decide(state: State, event: Event, policy: Policy): Decision {
   // The clock never goes back; neither does the state's, even if events were reordered on their way.
   draft.set({ nowMs: Math.max(state.nowMs, event.atMs) });
   apply(draft, event);
-  settle(draft);
+  settle(draft, event.type === 'sample');
   return draft.finish();
 }
 
@@ -66,7 +75,7 @@ function apply(draft: Draft, event: Event): void {
       return installed(draft, event.expert);
     case 'removed':
       draft.setPending(event.expert, null);
-      return draft.putEntry(event.expert, { fate: { kind: 'remove' }, wanted: false });
+      return removed(draft, event.expert);
     case 'pending':
       return draft.entry(event.expert) === undefined
         ? draft.setPending(event.expert, event.pending)
@@ -102,6 +111,7 @@ function apply(draft: Draft, event: Event): void {
 
 function configured(draft: Draft, event: Of<'configured'>): void {
   const { settings } = event;
+  if (settings.embedder !== draft.state.settings.embedder) forgetAllLessons(draft);
   draft.set({ settings });
   draft.because(
     `configured: budget ${mb(settings.budgetBytes)}, routers ${event.policies.router.join(', ')}`,
@@ -134,15 +144,9 @@ function installed(draft: Draft, expert: Expert): void {
   draft.putEntry(expert.id, { expert: same, fate: null });
 }
 
-function learned(draft: Draft, event: Of<'learned'>): void {
-  draft.dropLease(event.lease);
-  const entry = draft.entry(event.expert);
-  if (entry === undefined) return;
-  if (event.error !== null)
-    draft.because(`${event.expert}: its examples were not learned: ${event.error.message}`);
-  if (event.prototypes === null && event.error?.retryable === true) return;
-  const routing = { ...entry.expert.routing, prototypes: event.prototypes ?? [] };
-  draft.putEntry(event.expert, { expert: { ...entry.expert, routing } });
+function removed(draft: Draft, expert: string): void {
+  draft.setPending(expert, null);
+  draft.putEntry(expert, { fate: { kind: 'remove' }, wanted: false });
 }
 
 // ---- requests -------------------------------------------------------------------------------------------------
@@ -169,13 +173,19 @@ function request(draft: Draft, event: Of<'request'>): void {
 function features(draft: Draft, event: Of<'features'>): void {
   if (event.lease !== null) draft.dropLease(event.lease);
   const known = draft.state.requests.get(event.request);
-  if (known === undefined) return;
+  if (known === undefined || !awaitsFeatures(known, event.lease)) return;
   if (event.error !== null) draft.because(`the embedder failed, words alone decide: ${event.error.message}`);
   draft.putRequest(event.request, {
     features: { ...known.features, embedding: event.embedding },
     embeddingTried: true,
   });
   advance(draft, event.request);
+}
+
+/** False for features that come late: their lease ended with its cell, and the request went another way. */
+function awaitsFeatures({ phase }: Request, lease: number | null): boolean {
+  if (phase.name === 'leased') return phase.lease === lease;
+  return lease === null && phase.purpose === 'embed';
 }
 
 function hungUp(draft: Draft, event: Of<'hungUp'>): void {
@@ -185,7 +195,8 @@ function hungUp(draft: Draft, event: Of<'hungUp'>): void {
   draft.dropRequest(event.request);
   if (known.phase.name !== 'leased') return;
   const lease = draft.state.leases.get(known.phase.lease);
-  if (lease !== undefined) cancelLease(draft, lease);
+  // It keeps the rest of its time: a run that cannot be cancelled is slow, not stuck.
+  if (lease !== undefined) cancelLease(draft, lease, lease.deadlineMs);
 }
 
 function released(draft: Draft, event: Of<'released'>): void {
@@ -212,9 +223,10 @@ function loaded(draft: Draft, event: Of<'loaded'>): void {
   const cell = draft.state.cells.get(event.cell);
   if (entry === null || cell === undefined) return;
   const { report } = event;
-  const memory = profileOf(entry.expert.memory, report);
-  const alone = entriesIn(draft.state, cell.id).length === 1;
-  if (alone && report.beforeBytes !== null) draft.putCell(cell.id, { baseBytes: report.beforeBytes });
+  // Only the first load in a cell shows what it costs bare: later ones may find what unloads left behind.
+  if (cell.measuredBytes === 0 && report.beforeBytes !== null)
+    draft.putCell(cell.id, { baseBytes: report.beforeBytes });
+  const memory = profileOf(entry.expert.memory, report, heldBytes(draft.state, cell.id));
   if (report.afterBytes !== null) draft.putCell(cell.id, { measuredBytes: report.afterBytes });
   draft.putEntry(event.expert, {
     expert: { ...entry.expert, memory },
@@ -226,12 +238,19 @@ function loaded(draft: Draft, event: Of<'loaded'>): void {
   );
 }
 
-/** The bound, corrected by what a load measured; what was not measured stays as it was. */
-function profileOf(bound: MemoryProfile, report: LoadReport): MemoryProfile {
+/**
+ * What was known, corrected by what a load measured; what was not measured stays as it was. Bytes that the cell held
+ * before beyond `heldBytes` were left behind by unloads, and the load may have taken from them without growing the cell:
+ * up to what was known, they count as taken.
+ */
+function profileOf(known: MemoryProfile, report: LoadReport, heldBytes: number): MemoryProfile {
   const { beforeBytes, afterBytes, peakBytes, loadMs } = report;
-  if (beforeBytes === null || afterBytes === null) return { ...bound, loadMs };
-  const residentBytes = Math.max(0, afterBytes - beforeBytes);
-  return { residentBytes, loadBytes: Math.max(residentBytes, peakBytes ?? 0), loadMs, measured: true };
+  if (beforeBytes === null || afterBytes === null) return { ...known, loadMs };
+  const leftBytes = Math.max(0, beforeBytes - heldBytes);
+  const corrected = (seen: number, bound: number): number => Math.max(seen, Math.min(bound, seen + leftBytes));
+  const residentBytes = corrected(Math.max(0, afterBytes - beforeBytes), known.residentBytes);
+  const loadBytes = Math.max(residentBytes, corrected(peakBytes ?? 0, known.loadBytes));
+  return { residentBytes, loadBytes, loadMs, measured: true };
 }
 
 function loadFailed(draft: Draft, event: Of<'loadFailed'>): void {
@@ -249,6 +268,7 @@ function failedToLoad(draft: Draft, expert: string, error: Failure): void {
   // Waiters stay for one more try; whoever has had it is told.
   for (const waiter of [...draft.state.requests.values()]) {
     if (waiter.phase.name !== 'waiting' || waiter.phase.expert !== expert) continue;
+    if (waiter.phase.purpose !== 'answer') continue;
     if (waiter.attempt > 0) draft.reject(waiter.id, failures.loadFailed(expert, error), 1_000);
     else draft.putRequest(waiter.id, { attempt: 1 });
   }
@@ -259,7 +279,9 @@ function unloaded(draft: Draft, event: Of<'unloaded'>): void {
   if (entry === null) return;
   draft.putEntry(event.expert, { residency: { state: 'absent' } });
   noteEmpty(draft, event.cell);
-  if (event.cellBytes !== null) draft.putCell(event.cell, { measuredBytes: event.cellBytes });
+  // What a cell measures while something loads in it says nothing of the unload.
+  if (event.cellBytes !== null && !isLoadingIn(draft.state, event.cell))
+    draft.putCell(event.cell, { measuredBytes: event.cellBytes });
   const after =
     event.cellBytes === null ? 'nothing was measured' : `${event.cell} measures ${mb(event.cellBytes)}`;
   draft.because(`${event.expert} left ${event.cell}: ${after}`);
@@ -280,10 +302,14 @@ function cellExited(draft: Draft, event: Of<'cellExited'>): void {
 
 /** Every expert of a cell that ended is absent; a load that was under way has failed. */
 function emptyCell(draft: Draft, cell: Cell, cause: string): void {
+  const { nowMs, settings } = draft.state;
   for (const { expert, residency } of entriesIn(draft.state, cell.id)) {
+    const isLate = residency.state === 'loading' && nowMs >= residency.deadlineMs;
     const error: Failure = {
       code: 'cell_exited',
-      message: `its process ended (${cause})`,
+      message: isLate
+        ? `it did not end within ${settings.loadDeadlineMs / 1000} s`
+        : `its process ended (${cause})`,
       hint: null,
       retryable: true,
     };
@@ -322,12 +348,12 @@ function sampled(draft: Draft, event: Of<'sample'>): void {
   draft.set({ sample });
   if (sample.agentBytes !== null) draft.set({ agentBytes: sample.agentBytes });
   for (const [id, bytes] of sample.cellBytes) {
-    const reserved = entriesIn(draft.state, id)
-      .filter((entry) => entry.residency.state === 'loading')
-      .reduce((sum, entry) => sum + entry.expert.memory.loadBytes, 0);
-    const measured = draft.state.cells.get(id)?.measuredBytes ?? 0;
+    const cell = draft.state.cells.get(id);
+    if (cell === undefined) continue;
     // While something loads, only growth beyond its reservation counts; the reservation itself is charged already.
-    draft.putCell(id, { measuredBytes: reserved > 0 ? Math.max(measured, bytes - reserved) : bytes });
+    const charged = cellCharge(draft.state, cell);
+    if (!isLoadingIn(draft.state, id)) draft.putCell(id, { measuredBytes: bytes });
+    else if (bytes > charged) draft.putCell(id, { measuredBytes: bytes - reservedBytes(draft.state, id) });
   }
   const before = draft.state.pressure.level;
   draft.set({ pressure: readPressure(sample, draft.state) });
@@ -344,7 +370,7 @@ function command(draft: Draft, event: Of<'command'>): void {
       return draft.putEntry(event.expert, {
         wanted: entry.residency.state === 'absent',
         notBeforeMs: 0,
-        fate: null,
+        fate: entry.fate?.kind === 'unload' ? null : entry.fate,
       });
     case 'unload':
       return draft.putEntry(event.expert, { wanted: false, fate: entry.fate ?? { kind: 'unload' } });

@@ -74,6 +74,7 @@ export class Desk {
       expert: one.choice?.expert ?? null,
       confidence: one.choice?.confidence ?? null,
       residency: one.residency,
+      ...(one.choice === null ? {} : { router: one.choice.router }),
       answer,
       stages,
     });

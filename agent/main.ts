@@ -2,14 +2,13 @@
  * The entry of everything that expertd runs: the agent, the commands, and the cells, which are this same program with
  * the hidden command `cell`. What is not needed is not loaded: a cell never sees the agent's code, nor the other way.
  */
-import { prepareOwnFiles, version } from './files.ts';
+import { version } from './files.ts';
 
 async function main([name, ...args]: readonly string[]): Promise<void> {
   if (name === 'cell') {
     const { startCell } = await import('./runtime/main.ts');
     return startCell(args);
   }
-  prepareOwnFiles();
   const [{ dispatch, clientCommands }, { checks, startCommand }] = await Promise.all([
     import('./cli/dispatch.ts'),
     import('./start.ts'),
@@ -20,4 +19,4 @@ async function main([name, ...args]: readonly string[]): Promise<void> {
   process.exitCode = await dispatch(name === undefined ? [] : [name, ...args], commands, version, io);
 }
 
-await main(process.argv.slice(2));
+void main(process.argv.slice(2));

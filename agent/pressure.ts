@@ -28,12 +28,22 @@ export function readPressure(sample: Sample, state: State): Pressure {
   return { level: 'ok', why: 'below every watermark' };
 }
 
-/** Bytes to give back: what is charged over the budget, or missing to the low watermark; 0 when all is well. */
-export function deficitBytes(state: State): number {
-  const over = committedBytes(state) - state.settings.budgetBytes;
+/** Bytes that are charged over the budget; 0 when it is met. */
+export function overBudgetBytes(state: State): number {
+  return Math.max(0, committedBytes(state) - state.settings.budgetBytes);
+}
+
+/** Bytes that the device lacked at the last look until pressure ends; 0 without pressure or without data. */
+export function shortageBytes(state: State): number {
+  if (state.pressure.level !== 'high') return 0;
+  return Math.max(0, -spareBytes(state));
+}
+
+/** Bytes that were available at the last look above the mark where pressure ends; Infinity without data. */
+export function spareBytes(state: State): number {
   const available = state.sample?.availableBytes ?? null;
-  const short = available === null ? 0 : state.settings.availableLowBytes * RECOVERED_ROOM - available;
-  return Math.max(0, over, state.pressure.level === 'high' ? short : 0);
+  if (available === null) return Number.POSITIVE_INFINITY;
+  return available - state.settings.availableLowBytes * RECOVERED_ROOM;
 }
 
 function high(why: string): Pressure {

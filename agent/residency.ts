@@ -42,19 +42,38 @@ export function isLoadingIn(state: State, cell: CellId): boolean {
   return entriesIn(state, cell).some((entry) => entry.residency.state === 'loading');
 }
 
+export function isUnloadingIn(state: State, cell: CellId): boolean {
+  return entriesIn(state, cell).some((entry) => entry.residency.state === 'unloading');
+}
+
 /** Bytes that a cell counts for: see the head of this file. */
 export function cellCharge(state: State, cell: Cell): number {
   return charge(cell, entriesIn(state, cell.id));
 }
 
+/** Bytes of a bare cell and of what its experts are known to take; loads under way are not among them. */
+export function heldBytes(state: State, cell: CellId): number {
+  return (state.cells.get(cell)?.baseBytes ?? 0) + split(entriesIn(state, cell)).resident;
+}
+
+/** Bytes that are reserved for the loads under way in a cell. */
+export function reservedBytes(state: State, cell: CellId): number {
+  return split(entriesIn(state, cell)).reserved;
+}
+
 function charge(cell: Cell, entries: readonly Entry[]): number {
-  let held = cell.baseBytes;
+  const { resident, reserved } = split(entries);
+  return Math.max(cell.measuredBytes, cell.baseBytes + resident) + reserved;
+}
+
+function split(entries: readonly Entry[]): { resident: number; reserved: number } {
+  let resident = 0;
   let reserved = 0;
   for (const { residency, expert } of entries) {
     if (residency.state === 'loading') reserved += expert.memory.loadBytes;
-    else held += expert.memory.residentBytes;
+    else resident += expert.memory.residentBytes;
   }
-  return Math.max(cell.measuredBytes, held) + reserved;
+  return { resident, reserved };
 }
 
 /** Everything that counts against the budget: the agent, its cells, their experts, loads under way. */
@@ -92,16 +111,21 @@ export function leastBudgetBytes(state: State, expert: Expert): number {
   return state.agentBytes + freshCellBytes(state) + expert.memory.loadBytes;
 }
 
-/** As `leastBudgetBytes`, with what is pinned elsewhere kept. */
-export function leastBudgetBesidePinned(state: State, expert: Expert): number {
+/** The pinned experts that are in a cell. */
+export function pinnedEntries(state: State): Entry[] {
+  return [...state.experts.values()].filter((entry) => entry.expert.pinned && cellOf(entry) !== null);
+}
+
+/** As `leastBudgetBytes`, with what is pinned elsewhere kept. `pinned` as `pinnedEntries` gives it. */
+export function leastBudgetBesidePinned(state: State, expert: Expert, pinned: readonly Entry[]): number {
   let total = state.agentBytes + expert.memory.loadBytes;
   let hasCell = false;
-  for (const cell of state.cells.values()) {
-    const pinned = entriesIn(state, cell.id).filter(
-      (entry) => entry.expert.pinned && entry.expert.id !== expert.id,
-    );
-    if (pinned.length === 0) continue;
-    total += cell.baseBytes + pinned.reduce((sum, entry) => sum + entry.expert.memory.residentBytes, 0);
+  const counted = new Set<CellId>();
+  for (const entry of pinned) {
+    const cell = state.cells.get(cellOf(entry) ?? '');
+    if (cell === undefined || entry.expert.id === expert.id) continue;
+    total += entry.expert.memory.residentBytes + (counted.has(cell.id) ? 0 : cell.baseBytes);
+    counted.add(cell.id);
     if (cell.lane === expert.lane && cell.only === null && expert.isolation === 'shared') hasCell = true;
   }
   return hasCell ? total : total + freshCellBytes(state);

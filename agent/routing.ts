@@ -99,6 +99,7 @@ function route(draft: Draft, request: Request): void {
   }
   const generalist = settings.generalist === null ? undefined : draft.entry(settings.generalist);
   if (generalist !== undefined && usable(generalist)) {
+    if (generalist.expert.needsEmbedding && wantsEmbedder(draft, request)) return waitForEmbedder(draft, request);
     const why = 'no specialist is confident';
     const candidate: Candidate = { expert: generalist.expert.id, score: 0, confidence: 0, why };
     return choose(draft, request, generalist.expert, [candidate, ...ranked], 'generalist'); // 5
@@ -190,6 +191,7 @@ function grantEmbed(draft: Draft, request: Request): void {
   if (lease === null) return;
   draft.steps.push({ type: 'embed', request: request.id, lease: lease.id, expert, cell: lease.cell });
   draft.putRequest(request.id, { phase: { name: 'leased', lease: lease.id } });
+  noteUse(draft, expert);
 }
 
 function grantAnswer(draft: Draft, request: Request, expert: ExpertId): void {
@@ -206,14 +208,16 @@ function grantAnswer(draft: Draft, request: Request, expert: ExpertId): void {
     wasResident,
   });
   draft.putRequest(request.id, { phase: { name: 'leased', lease: lease.id } });
-  draft.putEntry(expert, {
-    lastUsedMs: draft.state.nowMs,
-    uses: entry.uses + 1,
-    ageAtUse: draft.state.evictionAge,
-  });
+  noteUse(draft, expert);
 }
 
-/** A lease on a resident expert, if its cell takes one now. */
+/** What the residency policy will know: an embedding is a use as an answer is. */
+function noteUse(draft: Draft, expert: ExpertId): void {
+  const uses = (draft.entry(expert)?.uses ?? 0) + 1;
+  draft.putEntry(expert, { lastUsedMs: draft.state.nowMs, uses, ageAtUse: draft.state.evictionAge });
+}
+
+/** A lease on a resident expert that is to stay, if its cell takes one now. */
 export function lend(
   draft: Draft,
   expert: ExpertId,
@@ -223,7 +227,7 @@ export function lend(
 ): { id: number; cell: string } | null {
   const { state } = draft;
   const entry = draft.entry(expert);
-  if (entry === undefined || entry.residency.state !== 'resident') return null;
+  if (entry === undefined || entry.residency.state !== 'resident' || entry.fate !== null) return null;
   const cell = state.cells.get(cellOf(entry) ?? '');
   if (cell === undefined || cell.draining || cell.stopping) return null;
   if (leasesIn(state, cell.id) >= state.settings.cellConcurrency[cell.lane]) return null;

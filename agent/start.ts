@@ -6,6 +6,7 @@ import { policyOf } from '../policies/index.ts';
 import type { Agent } from './agent.ts';
 import { parseBytes } from './bytes.ts';
 import type { Checks } from './cli/check.ts';
+import { AGENT_FILE } from './cli/client.ts';
 import { parseFlags } from './cli/flags.ts';
 import { CliError, type Command, EXIT, type Io } from './cli/io.ts';
 import { CONFIG_FLAGS, CONFIG_FLAGS_HELP, defaultStateDir, readOptions } from './cli/options.ts';
@@ -15,12 +16,12 @@ import { type ConfigLayers, loadConfig } from './configuration.ts';
 import { AgentError } from './errors.ts';
 import { cellCommand, nativeFile, runKind, shippedExpertsDir } from './files.ts';
 import type { Logger } from './logging.ts';
+import { committedBytes } from './residency.ts';
 
 /** Taken where neither flag nor environment names a configuration, if it is there. */
 const CONFIG_NAME = 'edge.config.json';
 /** Requests under way get this long after SIGTERM; then everything ends. */
 const STOP_MS = 8_000;
-const AGENT_FILE = 'agent.json';
 
 export function startCommand(version: string): Command {
   return {
@@ -61,16 +62,18 @@ async function run(layers: ConfigLayers, version: string, io: Io): Promise<numbe
     toJournal: io.env['JOURNAL_STREAM'] !== undefined,
     write: (line) => io.stdout.write(line),
   });
-  const store = Store.open({
+  const store = new Store({
     directory: stateDir,
     version,
     clock: systemClock,
+    committedBytes,
     syncMs: config.log.syncMs,
     maxRows: config.log.maxRows,
     maxBytes: parseBytes(config.log.maxBytes, 'log.maxBytes'),
+    report: (failure) => log.warn({ failure }, 'the decision log'),
     ...(runKind() === 'source' ? {} : { nativeBinding: nativeFile('better_sqlite3') }),
-    onProblem: (failure) => log.error({ failure }, 'the decision log'),
   });
+  store.start();
   try {
     const agent = new Agent({
       config,
@@ -96,7 +99,7 @@ async function run(layers: ConfigLayers, version: string, io: Io): Promise<numbe
     await Promise.all([agent.stop(STOP_MS), server.stop(STOP_MS)]);
     rmSync(join(stateDir, AGENT_FILE), { force: true });
   } finally {
-    await store.close();
+    await store.stop();
   }
   return EXIT.ok;
 }

@@ -16,9 +16,10 @@ import {
 import { blame } from './crashes.ts';
 import type { Draft } from './draft.ts';
 import { failures, loadingOf, mb } from './failures.ts';
-import { deficitBytes } from './pressure.ts';
-import { hasWaiter, leasesOn } from './residency.ts';
-import { grantWaiting, lend } from './routing.ts';
+import { forgetLessons, learn } from './lessons.ts';
+import { overBudgetBytes, shortageBytes } from './pressure.ts';
+import { hasWaiter, leasesOn, oldestLease } from './residency.ts';
+import { grantWaiting } from './routing.ts';
 import type { Entry, Lease, State } from './types.ts';
 
 const FATE_WORDS = {
@@ -30,19 +31,25 @@ const FATE_WORDS = {
 /** Least time after which a client that waited in vain should come back. */
 const MIN_RETRY_MS = 1_000;
 
-export function settle(draft: Draft): void {
+/** `looked`: the event is a look at the device. */
+export function settle(draft: Draft, looked: boolean): void {
   endOverdueWork(draft);
   endOverdueLeases(draft);
-  giveBack(draft);
+  giveBack(draft, looked);
   meetFates(draft);
   grantWaiting(draft);
-  loadForWaiting(draft);
-  grantWaiting(draft);
-  refuseLateWaiters(draft);
+  serveWaiting(draft);
+  // Whoever was refused may have held others back.
+  if (refuseLateWaiters(draft)) serveWaiting(draft);
   loadWanted(draft);
   learn(draft);
   unloadIdle(draft);
   stopIdleCells(draft);
+}
+
+function serveWaiting(draft: Draft): void {
+  loadForWaiting(draft);
+  grantWaiting(draft);
 }
 
 /** A load or unload that is past its deadline ends with its cell: `create()` cannot be cancelled. */
@@ -53,7 +60,8 @@ function endOverdueWork(draft: Draft): void {
     if (residency.state !== 'loading' && residency.state !== 'unloading') continue;
     const cell = draft.state.cells.get(residency.cell);
     if (nowMs < residency.deadlineMs || cell === undefined || cell.stopping) continue;
-    blame(draft, entry.expert.id, `${residency.state} took longer than its deadline`);
+    // A load is blamed when its cell has ended, as any load that failed.
+    if (residency.state === 'unloading') blame(draft, entry.expert.id, 'its unload did not end in time');
     stopCell(draft, cell, `${entry.expert.id} is ${residency.state} past its deadline`, true);
   }
 }
@@ -66,30 +74,41 @@ function endOverdueLeases(draft: Draft): void {
     const cell = draft.state.cells.get(lease.cell);
     if (cell === undefined || cell.stopping) continue;
     if (lease.cancelled) {
+      if (oldestLease(draft.state, cell.id)?.id !== lease.id) {
+        // The cell works on another: this one cannot end before its turn.
+        draft.putLease(lease.id, { deadlineMs: nowMs + settings.cancelGraceMs });
+        continue;
+      }
       blame(draft, lease.expert, 'it did not end when it was told to');
       stopCell(draft, cell, `a run of ${lease.expert} did not end`, true);
       continue;
     }
-    cancelLease(draft, lease);
+    cancelLease(draft, lease, nowMs + settings.cancelGraceMs);
     if (lease.request === null || !draft.state.requests.has(lease.request)) continue;
     draft.reject(lease.request, failures.deadline(lease.expert, settings.runDeadlineMs[cell.lane]));
   }
 }
 
-/** Asks a run to end; if it does not within the grace, its cell is killed. */
-export function cancelLease(draft: Draft, lease: Lease): void {
-  const { nowMs, settings } = draft.state;
+/** Asks a run to end; if it has not by `deadlineMs`, its cell is killed. */
+export function cancelLease(draft: Draft, lease: Lease, deadlineMs: number): void {
   draft.steps.push({ type: 'cancel', lease: lease.id, cell: lease.cell });
-  draft.putLease(lease.id, { cancelled: true, deadlineMs: nowMs + settings.cancelGraceMs });
+  draft.putLease(lease.id, { cancelled: true, deadlineMs });
 }
 
-/** Bytes over the budget, or missing on the device, are taken back in small steps: empty cells, then idle experts. */
-function giveBack(draft: Draft): void {
-  const deficit = deficitBytes(draft.state) - bytesReturning(draft);
+/**
+ * Bytes over the budget, or missing on the device, are taken back in small steps: empty cells, then idle experts, those
+ * that somebody waits for last. What the device lacks is known only right after a look: bytes that came back since
+ * are in no sample yet, and must not be asked for twice.
+ */
+function giveBack(draft: Draft, looked: boolean): void {
+  const owed = Math.max(overBudgetBytes(draft.state), looked ? shortageBytes(draft.state) : 0);
+  const deficit = owed - bytesReturning(draft);
   if (deficit <= 0) return;
-  const left = deficit - stopEmptyCells(draft, null);
-  if (left <= 0) return;
-  if (evict(draft, left, `${mb(deficit)} must be given back`) === 0) {
+  const why = `${mb(deficit)} must be given back`;
+  let left = deficit - stopEmptyCells(draft, null);
+  if (left > 0) left -= evict(draft, left, why, (victim) => !hasWaiter(draft.state, victim.expert.id));
+  if (left > 0) left -= evict(draft, left, why);
+  if (left > 0 && looked) {
     draft.because(
       `${mb(left)} should be given back and nothing can be evicted: no expert is loaded until it is`,
     );
@@ -107,9 +126,13 @@ function meetFates(draft: Draft): void {
       continue;
     }
     if (residency.state !== 'absent' && residency.state !== 'quarantined') continue;
+    if (fate.kind === 'unload') {
+      draft.putEntry(expert.id, { fate: null });
+      continue;
+    }
+    forgetLessons(draft, expert.id);
     if (fate.kind === 'remove') draft.dropEntry(expert.id);
-    else if (fate.kind === 'replace') draft.putEntry(expert.id, renewed(fate.by));
-    else draft.putEntry(expert.id, { fate: null });
+    else draft.putEntry(expert.id, renewed(fate.by));
   }
 }
 
@@ -125,8 +148,9 @@ function renewed(expert: Entry['expert']): Partial<Entry> {
   };
 }
 
-/** Requests whose wait is over: 503, with what is known of the time it will take. */
-function refuseLateWaiters(draft: Draft): void {
+/** Requests whose wait is over: 503, with what is known of the time it will take. True if there were any. */
+function refuseLateWaiters(draft: Draft): boolean {
+  const before = draft.state.requests.size;
   for (const request of [...draft.state.requests.values()]) {
     const { phase } = request;
     if (phase.name !== 'waiting' || draft.state.nowMs < request.waitUntilMs) continue;
@@ -139,36 +163,18 @@ function refuseLateWaiters(draft: Draft): void {
       loading,
     );
   }
+  return draft.state.requests.size < before;
 }
 
 function whyWaiting(state: State, expert: string): string {
   const entry = state.experts.get(expert);
   if (entry === undefined) return 'it is not installed';
+  if (entry.fate !== null) return FATE_WORDS[entry.fate.kind];
   if (entry.residency.state === 'loading') return 'it is still being loaded';
   if (entry.residency.state === 'resident') return 'its cell has no free place';
   if (entry.lastError !== null) return `its last load failed: ${entry.lastError.message}`;
-  return 'no memory could be freed for it';
-}
-
-/** The router learns an expert's examples when the embedder has nothing else to do. */
-function learn(draft: Draft): void {
-  const { embedder } = draft.state.settings;
-  if (embedder === null || draft.state.requests.size > 0) return;
-  for (const lease of draft.state.leases.values()) if (lease.purpose === 'learn') return;
-  for (const { expert, residency } of draft.state.experts.values()) {
-    if (expert.routing.prototypes !== null || residency.state === 'quarantined') continue;
-    const lease = lend(draft, embedder, 'learn', null, expert.id);
-    if (lease === null) return;
-    draft.steps.push({
-      type: 'learn',
-      subject: expert.id,
-      lease: lease.id,
-      expert: embedder,
-      cell: lease.cell,
-    });
-    draft.because(`the router learns the examples of ${expert.id}`);
-    return;
-  }
+  if (state.nowMs < entry.notBeforeMs) return 'it crashed, and is held back for a while';
+  return 'it waits for memory, or for a cell that is busy';
 }
 
 function unloadIdle(draft: Draft): void {

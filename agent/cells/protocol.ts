@@ -1,0 +1,37 @@
+/** What the agent and a cell say to each other. Every call gets one answer with its number, except `cancel` and `stop`. */
+import type { Manifest } from '../catalog/manifest.ts';
+import type { Ask, RunReport } from '../ports.ts';
+import type { ExpertId, Failure, LeaseId, LoadReport } from '../types.ts';
+
+/** To be raised with every change below: an agent must not talk to a cell of a newer executable. */
+export const PROTOCOL = 1;
+/** The end of the channel in the cell: the first file descriptor after stdin, stdout and stderr. */
+export const CHANNEL_FD = 3;
+
+export type ToCell =
+  | {
+      readonly type: 'load';
+      readonly call: number;
+      readonly expert: ExpertId;
+      readonly directory: string;
+      readonly manifest: Manifest;
+    }
+  | { readonly type: 'unload'; readonly call: number; readonly expert: ExpertId }
+  | {
+      readonly type: 'run';
+      readonly call: number;
+      readonly lease: LeaseId;
+      readonly expert: ExpertId;
+      readonly ask: Ask;
+    }
+  | { readonly type: 'cancel'; readonly lease: LeaseId }
+  | { readonly type: 'stop' };
+
+export type FromCell =
+  | { readonly type: 'ready'; readonly protocol: number }
+  | { readonly type: 'loaded'; readonly call: number; readonly report: LoadReport }
+  /** PSS right after, null for "no data". */
+  | { readonly type: 'unloaded'; readonly call: number; readonly cellBytes: number | null }
+  | { readonly type: 'delta'; readonly call: number; readonly text: string }
+  | { readonly type: 'answered'; readonly call: number; readonly report: RunReport }
+  | { readonly type: 'failed'; readonly call: number; readonly failure: Failure };

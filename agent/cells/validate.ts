@@ -1,0 +1,159 @@
+/**
+ * Reads what a cell sends. A cell runs native code on files from elsewhere, so nothing of it is taken on trust: a
+ * message is copied field by field into a new value, and anything that is missing, of another type or beyond a bound
+ * throws AgentError `malformed`, which ends the cell.
+ */
+import { AgentError } from '../errors.ts';
+import type { Answer, Label, Passage, RunReport } from '../ports.ts';
+import type { Failure, LoadReport } from '../types.ts';
+import type { FromCell } from './protocol.ts';
+
+const MAX_TEXT = 4 * 1024 * 1024;
+const MAX_NAME = 1_000;
+const MAX_ITEMS = 100_000;
+const MAX_STAGES = 32;
+const MAX_DIMENSIONS = 65_536;
+
+type Fields = Readonly<Record<string, unknown>>;
+
+/** Throws AgentError `malformed`, which names the field and never quotes its value: it may hold a user's words. */
+export function readMessage(value: unknown): FromCell {
+  const message = object(value, 'message');
+  const { type } = message;
+  if (type === 'ready') return { type, protocol: count(message, 'protocol') };
+  const call = count(message, 'call');
+  switch (type) {
+    case 'loaded':
+      return { type, call, report: loadReport(object(message['report'], 'report')) };
+    case 'unloaded':
+      return { type, call, cellBytes: countOrNull(message, 'cellBytes') };
+    case 'delta':
+      return { type, call, text: string(message, 'text', MAX_TEXT) };
+    case 'answered':
+      return { type, call, report: runReport(object(message['report'], 'report')) };
+    case 'failed':
+      return { type, call, failure: failure(object(message['failure'], 'failure')) };
+    default:
+      throw malformed('type');
+  }
+}
+
+function loadReport(fields: Fields): LoadReport {
+  return {
+    beforeBytes: countOrNull(fields, 'beforeBytes'),
+    afterBytes: countOrNull(fields, 'afterBytes'),
+    peakBytes: countOrNull(fields, 'peakBytes'),
+    loadMs: amount(fields, 'loadMs'),
+  };
+}
+
+function runReport(fields: Fields): RunReport {
+  const stages = object(fields['stages'], 'stages');
+  const names = Object.keys(stages);
+  if (names.length > MAX_STAGES || names.some((name) => !/^[a-z]{1,32}$/.test(name)))
+    throw malformed('stages');
+  return {
+    answer: answer(object(fields['answer'], 'answer')),
+    stages: Object.fromEntries(names.map((name) => [name, amount(stages, name)])),
+  };
+}
+
+function answer(fields: Fields): Answer {
+  const inputTokens = count(fields, 'inputTokens');
+  const { kind } = fields;
+  switch (kind) {
+    case 'labels':
+      return { kind, labels: list(fields, 'labels', label), inputTokens };
+    case 'passages':
+      return { kind, passages: list(fields, 'passages', passage), inputTokens };
+    case 'embeddings':
+      return { kind, vectors: list(fields, 'vectors', vector), inputTokens };
+    case 'text': {
+      const { finish } = fields;
+      if (finish !== 'stop' && finish !== 'length' && finish !== 'cancelled') throw malformed('finish');
+      const text = string(fields, 'text', MAX_TEXT);
+      return { kind, text, finish, inputTokens, outputTokens: count(fields, 'outputTokens') };
+    }
+    default:
+      throw malformed('kind');
+  }
+}
+
+function label(value: unknown): Label {
+  const fields = object(value, 'label');
+  return { label: string(fields, 'label', MAX_NAME), score: share(fields, 'score') };
+}
+
+function passage(value: unknown): Passage {
+  const fields = object(value, 'passage');
+  return {
+    title: string(fields, 'title', MAX_NAME),
+    text: string(fields, 'text', MAX_TEXT),
+    source: string(fields, 'source', MAX_NAME),
+    score: share(fields, 'score'),
+  };
+}
+
+/** A NaN in a vector would poison every comparison with it, silently. */
+function vector(value: unknown): Float32Array {
+  const fits = value instanceof Float32Array && value.length > 0 && value.length <= MAX_DIMENSIONS;
+  if (!fits || !value.every(Number.isFinite)) throw malformed('vectors');
+  return value;
+}
+
+function failure(fields: Fields): Failure {
+  const { hint, retryable } = fields;
+  if (typeof retryable !== 'boolean') throw malformed('retryable');
+  return {
+    code: string(fields, 'code', MAX_NAME),
+    message: string(fields, 'message', MAX_NAME),
+    hint: hint === null ? null : string(fields, 'hint', MAX_NAME),
+    retryable,
+  };
+}
+
+function object(value: unknown, name: string): Fields {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw malformed(name);
+  return value as Fields;
+}
+
+function list<T>(fields: Fields, name: string, read: (value: unknown) => T): readonly T[] {
+  const value = fields[name];
+  if (!Array.isArray(value) || value.length > MAX_ITEMS) throw malformed(name);
+  // Unlike `map`, this visits holes too.
+  return Array.from(value, read);
+}
+
+function string(fields: Fields, name: string, maxLength: number): string {
+  const value = fields[name];
+  if (typeof value !== 'string' || value.length > maxLength) throw malformed(name);
+  return value;
+}
+
+function count(fields: Fields, name: string): number {
+  const value = fields[name];
+  if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < 0) throw malformed(name);
+  return value;
+}
+
+function countOrNull(fields: Fields, name: string): number | null {
+  return fields[name] === null ? null : count(fields, name);
+}
+
+/** A finite number, not below zero. */
+function amount(fields: Fields, name: string): number {
+  const value = fields[name];
+  if (typeof value !== 'number' || !Number.isFinite(value) || value < 0) throw malformed(name);
+  return value;
+}
+
+function share(fields: Fields, name: string): number {
+  const value = amount(fields, name);
+  // Sums of rounded float32 probabilities may end a little above one.
+  if (value > 1.001) throw malformed(name);
+  return Math.min(value, 1);
+}
+
+function malformed(field: string): AgentError {
+  return new AgentError('malformed', `a message whose "${field}" is missing or not of the right kind`);
+}

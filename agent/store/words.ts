@@ -1,0 +1,27 @@
+/** Steps as phrases, for people who read a decision. */
+import type { Step } from '../types.ts';
+
+export function describeStep(step: Step): string {
+  switch (step.type) {
+    case 'embed':
+      return `embed the question of ${step.request} with ${step.expert} in ${step.cell} (lease ${step.lease})`;
+    case 'learn':
+      return `learn the examples of ${step.subject} with ${step.expert} in ${step.cell} (lease ${step.lease})`;
+    case 'grant':
+      return `run ${step.request} on ${step.expert} in ${step.cell} (lease ${step.lease})`;
+    case 'reject':
+      return `refuse ${step.request}: ${step.failure.code}: ${step.failure.message}`;
+    case 'abstain':
+      return `abstain from ${step.request}`;
+    case 'route':
+      return `choose for ${step.request} by words`;
+    case 'cancel':
+      return `cancel lease ${step.lease} in ${step.cell}`;
+    case 'load':
+      return `load ${step.expert} in ${step.fresh ? 'the new cell ' : ''}${step.cell}`;
+    case 'unload':
+      return `unload ${step.expert} from ${step.cell}`;
+    case 'stop':
+      return `${step.kill ? 'kill' : 'stop'} ${step.cell}`;
+  }
+}

@@ -1,30 +1,33 @@
 /**
- * Bringing experts into memory, and out of it.
+ * Bringing experts into memory.
  *
- *  1 nothing is loaded under pressure, during an expert's back-off, or while an older load waits for its bytes
+ *  1 nothing is loaded under pressure, during an expert's back-off, while an older load waits for its bytes, in a lane
+ *    in which an older load waits for a cell, or with bytes that this one will need
  *  2 a load needs a cell that holds no lease: an idle one of its lane, else a new one, else one that drains for it
- *  3 it needs its reservation inside the budget: empty cells go first, then the experts of least value
+ *  3 it needs its reservation inside the budget: empty cells go first, then the experts of least value; if those that
+ *    are idle do not suffice, busy ones take no new work, so that a busy expert cannot keep others out
  *  4 what can never fit is refused with the numbers
  * Bytes count as free when a measurement saw them return, so an eviction and the load it is for are two decisions.
  */
 import type { Draft } from './draft.ts';
+import { bytesOfVictims, bytesReturning, drainVictims, evict, stopEmptyCells } from './eviction.ts';
 import { failures, loadingOf, mb } from './failures.ts';
+import { spareBytes } from './pressure.ts';
 import {
-  cellCharge,
-  cellOf,
   committedBytes,
-  entriesIn,
   freshCellBytes,
   hasWaiter,
   isLoadingIn,
+  isUnloadingIn,
   leasesIn,
-  leasesOn,
   leastBudgetBesidePinned,
   leastBudgetBytes,
+  pinnedEntries,
 } from './residency.ts';
-import type { Cell, Entry, ExpertId, Request } from './types.ts';
+import type { Cell, Entry, ExpertId, Lane, Request } from './types.ts';
 
 const PRESSURE_RETRY_MS = 5_000;
+const LANES: readonly Lane[] = ['fast', 'heavy'];
 
 type Place =
   | { readonly kind: 'idle'; readonly cell: Cell }
@@ -32,10 +35,10 @@ type Place =
   | { readonly kind: 'drain'; readonly cell: Cell }
   | { readonly kind: 'none' };
 
-type Admission = 'started' | 'waits';
+type Admission = 'started' | 'waits for a cell' | 'waits for bytes';
 
 /**
- * Starts loads for waiting requests, oldest first. One that waits for bytes holds back the younger ones. Cells drain
+ * Starts loads for waiting requests, oldest first. One that waits holds back the younger ones (1). Cells drain
  * only while a load still wants them: the flags are made anew each time.
  */
 export function loadForWaiting(draft: Draft): void {
@@ -51,29 +54,43 @@ export function loadForWaiting(draft: Draft): void {
 
 function startWaitingLoads(draft: Draft): void {
   const asked = new Set<ExpertId>();
+  const closedLanes = new Set<Lane>();
+  let heldBytes = 0;
+  const pinned = pinnedEntries(draft.state);
   for (const request of [...draft.state.requests.values()]) {
     const { phase } = request;
     if (phase.name !== 'waiting' || phase.purpose !== 'answer' || asked.has(phase.expert)) continue;
     asked.add(phase.expert);
     const entry = draft.entry(phase.expert);
     if (entry === undefined || entry.residency.state !== 'absent') continue;
-    if (refuseHopeless(draft, entry)) continue;
-    if (draft.state.nowMs < entry.notBeforeMs) continue;
-    if (admit(draft, entry, request) === 'waits') return;
+    if (refuseHopeless(draft, entry, pinned)) continue;
+    const { lane } = entry.expert;
+    if (draft.state.nowMs < entry.notBeforeMs || closedLanes.has(lane)) continue;
+    const admission = admit(draft, entry, request, heldBytes);
+    if (admission === 'started') continue;
+    heldBytes += heldFor(draft, entry, request);
+    for (const closed of admission === 'waits for bytes' ? LANES : [lane]) closedLanes.add(closed);
   }
+}
+
+/** Free bytes that younger loads must leave to one that waits for a cell: what no victim will give it. */
+function heldFor(draft: Draft, entry: Entry, waiter: Request): number {
+  const victimBytes = bytesOfVictims(draft, (victim) => mayGoFor(draft, victim, waiter));
+  return Math.max(0, entry.expert.memory.loadBytes - victimBytes);
 }
 
 /** Loads without a waiter: what is pinned or was asked for by hand may evict, the router's embedder takes slack only. */
 export function loadWanted(draft: Draft): void {
   const { state } = draft;
   if (state.pressure.level === 'high' || hasBlockedWaiter(draft)) return;
+  const pinned = pinnedEntries(state);
   for (const entry of state.experts.values()) {
     const { expert, residency, wanted, notBeforeMs, fate } = entry;
     if (residency.state !== 'absent' || fate !== null || state.nowMs < notBeforeMs) continue;
     const byHand = wanted || expert.pinned;
     if (!byHand && expert.id !== state.settings.embedder) continue;
-    if (leastBudgetBesidePinned(state, expert) > state.settings.budgetBytes) continue;
-    if (admit(draft, entry, null, byHand) === 'waits' && byHand) return;
+    if (leastBudgetBesidePinned(state, expert, pinned) > state.settings.budgetBytes) continue;
+    if (admit(draft, entry, null, 0, byHand) !== 'started' && byHand) return;
   }
 }
 
@@ -86,12 +103,12 @@ function hasBlockedWaiter(draft: Draft): boolean {
 }
 
 /** Refuses every waiter of an expert that cannot be loaded: never (4), or not while pressure lasts (1). */
-function refuseHopeless(draft: Draft, entry: Entry): boolean {
+function refuseHopeless(draft: Draft, entry: Entry, pinned: readonly Entry[]): boolean {
   const { state } = draft;
   const { expert } = entry;
   const { budgetBytes } = state.settings;
   const least = leastBudgetBytes(state, expert);
-  const besidePinned = leastBudgetBesidePinned(state, expert);
+  const besidePinned = leastBudgetBesidePinned(state, expert, pinned);
   if (least > budgetBytes) {
     refuseWaiters(draft, expert.id, () => draftReject(failures.tooLarge(expert, least, budgetBytes)));
   } else if (besidePinned > budgetBytes) {
@@ -123,21 +140,35 @@ export function refuseWaiters(draft: Draft, expert: ExpertId, refusal: (request:
   }
 }
 
-/** Starts the load of an absent expert, or takes the next step towards it. */
-function admit(draft: Draft, entry: Entry, waiter: Request | null, mayEvict = true): Admission {
+/** Starts the load of an absent expert, or takes the next step towards it. `heldBytes` are kept for older loads. */
+function admit(
+  draft: Draft,
+  entry: Entry,
+  waiter: Request | null,
+  heldBytes: number,
+  mayEvict = true,
+): Admission {
   const { state } = draft;
   const place = placeFor(draft, entry);
-  if (place.kind === 'none') return 'waits';
-  if (place.kind === 'drain') {
-    if (waiter !== null) draft.putCell(place.cell.id, { draining: true });
-    return 'waits';
-  }
+  if (place.kind === 'none') return 'waits for a cell';
   const neededBytes = entry.expert.memory.loadBytes + (place.kind === 'fresh' ? freshCellBytes(state) : 0);
-  const freeBytes = state.settings.budgetBytes - committedBytes(state);
+  const freeBytes = state.settings.budgetBytes - committedBytes(state) - heldBytes;
+  if (place.kind === 'drain') {
+    if (waiter !== null) {
+      draft.putCell(place.cell.id, { draining: true });
+      const missingBytes = neededBytes - freeBytes - bytesReturning(draft);
+      drainVictims(draft, missingBytes, (victim) => mayGoFor(draft, victim, waiter));
+    }
+    return 'waits for a cell';
+  }
   if (neededBytes > freeBytes) {
     if (mayEvict) makeRoom(draft, neededBytes - freeBytes, entry, place, waiter);
-    return 'waits';
+    return 'waits for bytes';
   }
+  // What nobody waits for must not bring back the pressure that drove it out.
+  if (!mayEvict && neededBytes > spareBytes(state)) return 'waits for bytes';
+  // Loads and unloads are measured one by one.
+  if (place.kind === 'idle' && isUnloadingIn(state, place.cell.id)) return 'waits for bytes';
   const cell = place.kind === 'fresh' ? openCell(draft, entry) : place.cell;
   startLoad(draft, entry, cell, place.kind === 'fresh', neededBytes, freeBytes);
   return 'started';
@@ -213,121 +244,20 @@ function makeRoom(
   waiter: Request | null,
 ): void {
   const keep = place.kind === 'idle' ? place.cell.id : null;
-  const returningBytes = bytesReturning(draft);
-  let missing = missingBytes - returningBytes;
+  let missing = missingBytes - bytesReturning(draft);
   if (missing <= 0) return;
   missing -= stopEmptyCells(draft, keep);
   if (missing <= 0) return;
-  const until = waiter?.sinceMs ?? Number.POSITIVE_INFINITY;
-  evict(
-    draft,
-    missing,
-    `for ${entry.expert.id}`,
-    (victim) => !hasWaiter(draft.state, victim.expert.id, until),
-  );
+  const mayGo = (victim: Entry): boolean => mayGoFor(draft, victim, waiter);
+  missing -= evict(draft, missing, `for ${entry.expert.id}`, mayGo);
+  if (missing <= 0) return;
+  const kept = keep === null ? undefined : draft.state.cells.get(keep);
+  // What unloads left behind in an empty cell comes back with its end only.
+  if (kept !== undefined && kept.measuredBytes > kept.baseBytes) missing -= stopEmptyCells(draft, null);
+  if (waiter !== null) drainVictims(draft, missing, mayGo);
 }
 
-/** Bytes that are on their way back: unloads and stops that were asked for and not seen yet. */
-export function bytesReturning(draft: Draft): number {
-  let total = 0;
-  for (const cell of draft.state.cells.values()) if (cell.stopping) total += cellCharge(draft.state, cell);
-  for (const { residency, expert } of draft.state.experts.values()) {
-    if (residency.state !== 'unloading') continue;
-    if (draft.state.cells.get(residency.cell)?.stopping !== true) total += expert.memory.residentBytes;
-  }
-  return total;
-}
-
-/** Ends the cells that host nothing; returns what they were charged. */
-export function stopEmptyCells(draft: Draft, keep: string | null): number {
-  let freed = 0;
-  for (const cell of [...draft.state.cells.values()]) {
-    if (cell.id === keep || cell.stopping || cell.emptySinceMs === null) continue;
-    freed += cellCharge(draft.state, cell);
-    stopCell(draft, cell, 'it hosts nothing', false);
-  }
-  return freed;
-}
-
-export function stopCell(draft: Draft, cell: Cell, why: string, kill: boolean): void {
-  draft.putCell(cell.id, { stopping: true });
-  draft.steps.push({ type: 'stop', cell: cell.id, kill });
-  draft.because(`${kill ? 'kill' : 'stop'} ${cell.id}: ${why}`);
-}
-
-/** Unloads the experts of least value until `missingBytes` are on their way; returns what is. */
-export function evict(
-  draft: Draft,
-  missingBytes: number,
-  what: string,
-  mayGo: (victim: Entry) => boolean = () => true,
-): number {
-  const chosen: { entry: Entry; value: number }[] = [];
-  let freed = 0;
-  for (const candidate of rankVictims(draft, mayGo)) {
-    if (freed >= missingBytes) break;
-    chosen.push(candidate);
-    freed += candidate.entry.expert.memory.residentBytes;
-  }
-  for (const { entry, value } of withoutSurplus(chosen, missingBytes, freed)) {
-    unload(draft, entry, `${draft.policy.names.residency} value ${value.toFixed(2)}, ${what}`);
-    if (draft.policy.residency.ages) draft.set({ evictionAge: Math.max(draft.state.evictionAge, value) });
-  }
-  return freed;
-}
-
-function rankVictims(draft: Draft, mayGo: (victim: Entry) => boolean): { entry: Entry; value: number }[] {
-  const victims: { entry: Entry; value: number }[] = [];
-  for (const entry of draft.state.experts.values()) {
-    if (!isEvictable(draft, entry) || !mayGo(entry)) continue;
-    const { expert, lastUsedMs, uses, ageAtUse } = entry;
-    const { residentBytes, loadMs } = expert.memory;
-    victims.push({
-      entry,
-      value: draft.policy.residency.value({ bytes: residentBytes, loadMs, lastUsedMs, uses, ageAtUse }),
-    });
-  }
-  return victims.sort((a, b) => a.value - b.value || a.entry.lastUsedMs - b.entry.lastUsedMs);
-}
-
-/** Drops the victims that a later, larger one made needless. */
-function withoutSurplus<T extends { entry: Entry }>(
-  chosen: readonly T[],
-  missing: number,
-  freed: number,
-): T[] {
-  let surplus = freed - missing;
-  return chosen.filter(({ entry }) => {
-    const { residentBytes } = entry.expert.memory;
-    if (residentBytes > surplus) return true;
-    surplus -= residentBytes;
-    return false;
-  });
-}
-
-export function isEvictable(draft: Draft, entry: Entry): boolean {
-  if (entry.residency.state !== 'resident' || entry.expert.pinned) return false;
-  if (draft.state.cells.get(entry.residency.cell)?.stopping === true) return false;
-  return leasesOn(draft.state, entry.expert.id) === 0;
-}
-
-/** Asks for an expert's bytes back: its cell ends with it if it hosts nothing else. */
-export function unload(draft: Draft, entry: Entry, why: string): void {
-  const cell = cellOf(entry);
-  if (cell === null || entry.residency.state !== 'resident') return;
-  const { nowMs, settings } = draft.state;
-  draft.putEntry(entry.expert.id, {
-    residency: { state: 'unloading', cell, sinceMs: nowMs, deadlineMs: nowMs + settings.loadDeadlineMs },
-  });
-  draft.because(`unload ${entry.expert.id} from ${cell} (${mb(entry.expert.memory.residentBytes)}): ${why}`);
-  const host = draft.state.cells.get(cell);
-  if (host !== undefined && host.only !== null) stopCell(draft, host, 'it hosted that expert alone', false);
-  else draft.steps.push({ type: 'unload', expert: entry.expert.id, cell });
-}
-
-/** Notes since when a cell hosts nothing. */
-export function noteEmpty(draft: Draft, cell: string): void {
-  const empty = entriesIn(draft.state, cell).length === 0;
-  const since = draft.state.cells.get(cell)?.emptySinceMs ?? null;
-  if (empty !== (since !== null)) draft.putCell(cell, { emptySinceMs: empty ? draft.state.nowMs : null });
+/** An expert does not go for a request while an older one waits for it. */
+function mayGoFor(draft: Draft, victim: Entry, waiter: Request | null): boolean {
+  return !hasWaiter(draft.state, victim.expert.id, waiter?.sinceMs ?? Number.POSITIVE_INFINITY);
 }

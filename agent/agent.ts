@@ -4,6 +4,7 @@
 import { type CatalogEvent, ExpertCatalog } from './catalog/catalog.ts';
 import type { CellCommand } from './cells/cell.ts';
 import { Cells } from './cells/cells.ts';
+import { Chronicle } from './chronicle.ts';
 import type { Config } from './config.ts';
 import { decide, initialState } from './decide.ts';
 import { Desk } from './desk.ts';
@@ -11,10 +12,12 @@ import { AgentError, toFailure } from './errors.ts';
 import { Executor } from './execute.ts';
 import type { Logger } from './logging.ts';
 import { Loop } from './loop.ts';
-import { isNotable, LinuxMonitor } from './monitor/monitor.ts';
+import { LinuxMonitor } from './monitor/monitor.ts';
 import { perceive, quantize } from './perception.ts';
+import type { Policy } from './policy.ts';
 import type { Ask, Asked, Clock, Log, Memory } from './ports.ts';
 import { cellOf } from './residency.ts';
+import { Sampler } from './sampler.ts';
 import type {
   AskRequest,
   DecisionQuery,
@@ -29,17 +32,8 @@ import type {
   StateView,
 } from './service.ts';
 import { policyNamesOf, settingsOf } from './settings.ts';
-import type {
-  Choice,
-  Decision,
-  Event,
-  ExpertId,
-  Failure,
-  Policy,
-  PolicyNames,
-  RequestId,
-  Sample,
-} from './types.ts';
+import type { PolicyNames } from './tuning.ts';
+import type { Choice, Decision, Event, ExpertId, Failure, RequestId } from './types.ts';
 import { expertViews, stateView } from './views.ts';
 
 /** The record as the agent needs it: what the loop writes, what people read. */
@@ -68,21 +62,19 @@ export interface AgentOptions {
 const AGENT_BOUND_BYTES = 80 * 1024 ** 2;
 /** Time between two rounds of upkeep of the record. */
 const MAINTAIN_MS = 5_000;
-/** The log gets a sample at least this often, even if nothing moved. */
-const QUIET_SAMPLE_MS = 60_000;
 
 export class Agent implements Service {
   readonly #options: AgentOptions;
   readonly #desk = new Desk();
+  readonly #chronicle: Chronicle;
   readonly #cells: Cells;
   readonly #monitor: LinuxMonitor;
+  readonly #sampler: Sampler;
   readonly #catalog: ExpertCatalog;
   readonly #executor: Executor;
   readonly #loop: Loop;
   #config: Config;
-  #counts = { loads: 0, loadFailures: 0, evictions: 0, cellExits: 0 };
-  #timers: (() => void)[] = [];
-  #lastSample: { sample: Sample; atMs: number } | null = null;
+  #upkeep: NodeJS.Timeout | undefined;
   #ready = false;
   #stopping = false;
   #requests = 0;
@@ -94,6 +86,7 @@ export class Agent implements Service {
     this.#options = options;
     this.#config = config;
     this.#startedMs = clock.nowMs();
+    this.#chronicle = new Chronicle(log);
     this.#cells = new Cells({
       command: options.cellCommand,
       locate: (id) => this.#locate(id),
@@ -101,6 +94,9 @@ export class Agent implements Service {
       log,
     });
     this.#monitor = new LinuxMonitor({ pids: () => this.#cells.pids() });
+    this.#sampler = new Sampler(this.#monitor, clock, (sample) =>
+      this.#loop.push({ type: 'sample', sample }),
+    );
     this.#catalog = new ExpertCatalog({
       expertsDir: options.expertsDir,
       installDir: options.installDir,
@@ -129,12 +125,11 @@ export class Agent implements Service {
   /** Reads the experts and begins to work. Rejects with an AgentError where the experts' folder cannot be read. */
   async start(): Promise<void> {
     this.#configured(this.#config);
-    this.#sample();
+    this.#sampler.start(this.#config.memory.sampleMs);
     await this.#catalog.reconcile(this.#config);
     await this.#loop.decided();
     this.#ready = true;
-    this.#every(this.#config.memory.sampleMs, () => this.#sample());
-    this.#every(MAINTAIN_MS, () => this.#maintain());
+    this.#upkeep = setInterval(() => this.#maintain(), MAINTAIN_MS);
   }
 
   /** Takes another configuration. Rejects, and changes nothing, where it cannot be used. */
@@ -161,7 +156,8 @@ export class Agent implements Service {
       await this.#loop.nextDecision(deadlineMs);
     for (const id of this.#desk.ids())
       this.#desk.refuse(id, { failure: SHUTTING_DOWN, retryAfterMs: 1_000, loading: null });
-    for (const cancel of this.#timers) cancel();
+    this.#sampler.stop();
+    clearInterval(this.#upkeep);
     await this.#loop.decided();
     // From here on nothing is decided: a cell that ends would only be replaced.
     this.#loop.stop();
@@ -246,7 +242,7 @@ export class Agent implements Service {
       pids: this.#cells.pids(),
       policies: this.#loop.policy.names,
       log: this.#options.ledger.health(),
-      counts: this.#counts,
+      counts: this.#chronicle.counts,
     });
   }
 
@@ -309,27 +305,8 @@ export class Agent implements Service {
   }
 
   #onDecision(event: Event, decision: Decision, sequence: number): void {
-    this.#count(event, decision);
-    this.#report(event, decision, sequence);
+    this.#chronicle.note(event, decision, sequence);
     this.#executor.carryOut(event, decision, sequence);
-  }
-
-  #count(event: Event, { steps }: Decision): void {
-    if (event.type === 'loaded') this.#counts.loads++;
-    if (event.type === 'loadFailed') this.#counts.loadFailures++;
-    if (event.type === 'cellExited') this.#counts.cellExits++;
-    this.#counts.evictions += steps.filter((step) => step.type === 'unload').length;
-  }
-
-  /** A decision is logged once, here, and requests only when somebody debugs: the record has them all. */
-  #report(event: Event, { reasons }: Decision, sequence: number): void {
-    if (reasons.length === 0) return;
-    const quiet = event.type === 'request' || event.type === 'features' || event.type === 'released';
-    const { log } = this.#options;
-    if (event.type === 'loadFailed' || event.type === 'cellExited')
-      log.warn({ decision: sequence }, reasons.join('; '));
-    else if (quiet) log.debug({ decision: sequence }, reasons.join('; '));
-    else log.info({ decision: sequence }, reasons.join('; '));
   }
 
   #onFault(event: Event, error: unknown): void {
@@ -341,24 +318,10 @@ export class Agent implements Service {
       this.#desk.refuse(event.request, { failure: toFailure(error), retryAfterMs: null, loading: null });
   }
 
-  #sample(): void {
-    const sample = this.#monitor.sample();
-    const nowMs = this.#options.clock.nowMs();
-    const quiet = this.#lastSample !== null && nowMs - this.#lastSample.atMs < QUIET_SAMPLE_MS;
-    if (quiet && !isNotable(sample, this.#lastSample?.sample ?? null)) return;
-    this.#lastSample = { sample, atMs: nowMs };
-    this.#loop.push({ type: 'sample', sample });
-  }
-
   /** A step at a time, so that requests come in between. */
   #maintain(): void {
     if (this.#stopping || this.#options.ledger.maintain() === 'done') return;
     setImmediate(() => this.#maintain());
-  }
-
-  #every(periodMs: number, work: () => void): void {
-    const timer = setInterval(work, periodMs);
-    this.#timers.push(() => clearInterval(timer));
   }
 
   #hangUp(id: RequestId, reject: (refusal: Refusal) => void): void {

@@ -12,24 +12,25 @@ import type { Choice, Event, State, Step } from './types.ts';
 /** Deeper text is refused: decoding recurses, and nothing of the core is deeper than 12. */
 const maxDepth = 64;
 
-const eventTypes: ReadonlySet<string> = new Set<Event['type']>([
-  'configured',
-  'installed',
-  'removed',
-  'pending',
-  'learned',
-  'request',
-  'features',
-  'hungUp',
-  'released',
-  'loaded',
-  'loadFailed',
-  'unloaded',
-  'cellExited',
-  'sample',
-  'command',
-  'tick',
-]);
+/** A type that is missing here does not compile. */
+const eventTypes = {
+  configured: true,
+  installed: true,
+  removed: true,
+  pending: true,
+  learned: true,
+  request: true,
+  features: true,
+  hungUp: true,
+  released: true,
+  loaded: true,
+  loadFailed: true,
+  unloaded: true,
+  cellExited: true,
+  sample: true,
+  command: true,
+  tick: true,
+} satisfies Record<Event['type'], true>;
 
 /** Text of a value. Throws AgentError `not_encodable` for undefined, functions, class instances, bigints, cycles. */
 export function encode(value: unknown): string {
@@ -55,7 +56,11 @@ export function decode(text: string): unknown {
 /** As `decode`, and the value must be an event of a kind that this version knows. */
 export function decodeEvent(text: string): Event {
   const value = decode(text);
-  if (!isRecord(value) || typeof value['atMs'] !== 'number' || !eventTypes.has(String(value['type']))) {
+  if (
+    !isRecord(value) ||
+    typeof value['atMs'] !== 'number' ||
+    !Object.hasOwn(eventTypes, String(value['type']))
+  ) {
     bad('not an event that this version knows');
   }
   return value as unknown as Event;

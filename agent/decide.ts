@@ -5,11 +5,12 @@
  * An event first changes the facts (below, one function a kind); what follows from the facts is the same for all and
  * in upkeep.ts: deadlines, memory given back, loads, grants.
  */
-import { noteEmpty } from './admission.ts';
 import { blame, isWornOut, quarantine } from './crashes.ts';
 import { Draft } from './draft.ts';
+import { noteEmpty } from './eviction.ts';
 import { failures, mb } from './failures.ts';
 import { forgetAllLessons, learned } from './lessons.ts';
+import type { Policy } from './policy.ts';
 import { readPressure } from './pressure.ts';
 import {
   cellCharge,
@@ -18,23 +19,12 @@ import {
   heldBytes,
   isLoadingIn,
   oldestLease,
+  profileOf,
   reservedBytes,
 } from './residency.ts';
 import { advance } from './routing.ts';
-import type {
-  Cell,
-  Decision,
-  Entry,
-  Event,
-  Expert,
-  Failure,
-  Lease,
-  LoadReport,
-  MemoryProfile,
-  Policy,
-  Settings,
-  State,
-} from './types.ts';
+import type { Settings } from './tuning.ts';
+import type { Cell, Decision, Entry, Event, Expert, Failure, Lease, Phase, State } from './types.ts';
 import { cancelLease, settle } from './upkeep.ts';
 
 type Of<T extends Event['type']> = Extract<Event, { type: T }>;
@@ -136,8 +126,12 @@ function installed(draft: Draft, expert: Expert): void {
       fate: null,
     });
   }
-  if (known.expert.digest !== expert.digest)
+  if (known.expert.digest !== expert.digest) {
+    draft.because(
+      `${expert.id} ${expert.version} takes the place of ${known.expert.version} once that is free`,
+    );
     return draft.putEntry(expert.id, { fate: { kind: 'replace', by: expert } });
+  }
   const { memory, routing } = known.expert;
   const prototypes = expert.routing.prototypes ?? routing.prototypes;
   const same = { ...expert, memory, routing: { ...expert.routing, prototypes } };
@@ -146,6 +140,7 @@ function installed(draft: Draft, expert: Expert): void {
 
 function removed(draft: Draft, expert: string): void {
   draft.setPending(expert, null);
+  draft.because(`${expert} is to leave this device`);
   draft.putEntry(expert, { fate: { kind: 'remove' }, wanted: false });
 }
 
@@ -163,7 +158,8 @@ function request(draft: Draft, event: Of<'request'>): void {
     sinceMs: nowMs,
     waitUntilMs: nowMs + (event.waitMs ?? settings.loadWaitMs),
     attempt: 0,
-    embeddingTried: false,
+    // A dry run brings the embedding with it.
+    embeddingTried: event.features.embedding !== null,
     phase: { name: 'waiting', purpose: 'embed', expert: settings.embedder ?? '' },
   });
   if (full) return draft.reject(event.request, failures.queueFull(settings.maxQueue), 1_000);
@@ -173,7 +169,7 @@ function request(draft: Draft, event: Of<'request'>): void {
 function features(draft: Draft, event: Of<'features'>): void {
   if (event.lease !== null) draft.dropLease(event.lease);
   const known = draft.state.requests.get(event.request);
-  if (known === undefined || !awaitsFeatures(known, event.lease)) return;
+  if (known === undefined || !awaitsFeatures(known.phase, event.lease)) return;
   if (event.error !== null) draft.because(`the embedder failed, words alone decide: ${event.error.message}`);
   draft.putRequest(event.request, {
     features: { ...known.features, embedding: event.embedding },
@@ -183,7 +179,7 @@ function features(draft: Draft, event: Of<'features'>): void {
 }
 
 /** False for features that come late: their lease ended with its cell, and the request went another way. */
-function awaitsFeatures({ phase }: Request, lease: number | null): boolean {
+function awaitsFeatures(phase: Phase, lease: number | null): boolean {
   if (phase.name === 'leased') return phase.lease === lease;
   return lease === null && phase.purpose === 'embed';
 }
@@ -238,30 +234,16 @@ function loaded(draft: Draft, event: Of<'loaded'>): void {
   );
 }
 
-/**
- * What was known, corrected by what a load measured; what was not measured stays as it was. Bytes that the cell held
- * before beyond `heldBytes` were left behind by unloads, and the load may have taken from them without growing the cell:
- * up to what was known, they count as taken.
- */
-function profileOf(known: MemoryProfile, report: LoadReport, heldBytes: number): MemoryProfile {
-  const { beforeBytes, afterBytes, peakBytes, loadMs } = report;
-  if (beforeBytes === null || afterBytes === null) return { ...known, loadMs };
-  const leftBytes = Math.max(0, beforeBytes - heldBytes);
-  const corrected = (seen: number, bound: number): number => Math.max(seen, Math.min(bound, seen + leftBytes));
-  const residentBytes = corrected(Math.max(0, afterBytes - beforeBytes), known.residentBytes);
-  const loadBytes = Math.max(residentBytes, corrected(peakBytes ?? 0, known.loadBytes));
-  return { residentBytes, loadBytes, loadMs, measured: true };
-}
-
 function loadFailed(draft: Draft, event: Of<'loadFailed'>): void {
   const entry = inState(draft, event.expert, event.cell, 'loading');
   if (entry === null) return;
-  draft.putEntry(event.expert, { residency: { state: 'absent' }, lastError: event.error });
+  draft.putEntry(event.expert, { residency: { state: 'absent' } });
   noteEmpty(draft, event.cell);
   failedToLoad(draft, event.expert, event.error);
 }
 
 function failedToLoad(draft: Draft, expert: string, error: Failure): void {
+  draft.putEntry(expert, { lastError: error });
   if (!error.retryable) return quarantine(draft, expert, error);
   blame(draft, expert, `its load failed: ${error.message}`);
   if (isWornOut(draft, expert)) return quarantine(draft, expert, error);

@@ -2,6 +2,7 @@
  * The next state while `decide` works on it. Maps are copied at their first write, so the state that came in stays as
  * it was; what is said and done on the way is collected beside it.
  */
+import type { Policy } from './policy.ts';
 import type {
   Cell,
   CellId,
@@ -13,7 +14,6 @@ import type {
   Lease,
   LeaseId,
   Loading,
-  Policy,
   Request,
   RequestId,
   State,

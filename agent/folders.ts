@@ -20,21 +20,8 @@ export function cacheCandidates(env: NodeJS.ProcessEnv, uid: number): string[] {
   ].filter((path) => path.startsWith('/'));
 }
 
-/** Splits the candidates into folders that exist now and are safe, and reasons why the others are not. */
-export function cacheFolders(
-  candidates: readonly string[] = cacheCandidates(process.env, process.geteuid?.() ?? 0),
-): { usable: string[]; refused: string[] } {
-  const usable: string[] = [];
-  const refused: string[] = [];
-  for (const path of candidates) {
-    const reason = whyUnusable(path);
-    if (reason === null) usable.push(path);
-    else refused.push(`${path}: ${reason}`);
-  }
-  return { usable, refused };
-}
-
-function whyUnusable(path: string): string | null {
+/** Makes the folder if it is not there; why files must not be unpacked into it, or null. */
+export function whyUnusable(path: string): string | null {
   try {
     mkdirSync(path, { recursive: true, mode: 0o700 });
     const real = realpathSync(path);

@@ -2,6 +2,7 @@
  * The entry of everything that expertd runs: the agent, the commands, and the cells, which are this same program with
  * the hidden command `cell`. What is not needed is not loaded: a cell never sees the agent's code, nor the other way.
  */
+import { toFailure } from './errors.ts';
 import { version } from './files.ts';
 
 async function main([name, ...args]: readonly string[]): Promise<void> {
@@ -19,4 +20,8 @@ async function main([name, ...args]: readonly string[]): Promise<void> {
   process.exitCode = await dispatch(name === undefined ? [] : [name, ...args], commands, version, io);
 }
 
-void main(process.argv.slice(2));
+main(process.argv.slice(2)).catch((error: unknown) => {
+  const { message, hint } = toFailure(error);
+  process.stderr.write(`expertd: ${message}\n${hint === null ? '' : `${hint}\n`}`);
+  process.exitCode = 1;
+});

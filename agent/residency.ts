@@ -4,7 +4,18 @@
  * A cell is charged the larger of what was measured and what its experts are known to take, so bytes of an unload stay
  * charged until a measurement saw them return. Loads under way come on top with their reservation.
  */
-import type { Cell, CellId, Entry, Expert, ExpertId, Lease, LeaseId, State } from './types.ts';
+import type {
+  Cell,
+  CellId,
+  Entry,
+  Expert,
+  ExpertId,
+  Lease,
+  LeaseId,
+  LoadReport,
+  MemoryProfile,
+  State,
+} from './types.ts';
 
 /** The cell that hosts, receives or releases this expert; null while it is in none. */
 export function cellOf(entry: Entry): CellId | null {
@@ -74,6 +85,22 @@ function split(entries: readonly Entry[]): { resident: number; reserved: number 
     else resident += expert.memory.residentBytes;
   }
   return { resident, reserved };
+}
+
+/**
+ * What was known, corrected by what a load measured; what was not measured stays as it was. Bytes that the cell held
+ * before beyond `heldBytes` were left behind by unloads, and the load may have taken from them without growing the cell:
+ * up to what was known, they count as taken.
+ */
+export function profileOf(known: MemoryProfile, report: LoadReport, heldBytes: number): MemoryProfile {
+  const { beforeBytes, afterBytes, peakBytes, loadMs } = report;
+  if (beforeBytes === null || afterBytes === null) return { ...known, loadMs };
+  const leftBytes = Math.max(0, beforeBytes - heldBytes);
+  const corrected = (seen: number, bound: number): number =>
+    Math.max(seen, Math.min(bound, seen + leftBytes));
+  const residentBytes = corrected(Math.max(0, afterBytes - beforeBytes), known.residentBytes);
+  const loadBytes = Math.max(residentBytes, corrected(peakBytes ?? 0, known.loadBytes));
+  return { residentBytes, loadBytes, loadMs, measured: true };
 }
 
 /** Everything that counts against the budget: the agent, its cells, their experts, loads under way. */

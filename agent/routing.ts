@@ -99,7 +99,8 @@ function route(draft: Draft, request: Request): void {
   }
   const generalist = settings.generalist === null ? undefined : draft.entry(settings.generalist);
   if (generalist !== undefined && usable(generalist)) {
-    if (generalist.expert.needsEmbedding && wantsEmbedder(draft, request)) return waitForEmbedder(draft, request);
+    if (generalist.expert.needsEmbedding && wantsEmbedder(draft, request))
+      return waitForEmbedder(draft, request);
     const why = 'no specialist is confident';
     const candidate: Candidate = { expert: generalist.expert.id, score: 0, confidence: 0, why };
     return choose(draft, request, generalist.expert, [candidate, ...ranked], 'generalist'); // 5
@@ -145,7 +146,11 @@ function choose(
   const [winner] = ranked;
   draft.choice = choiceOf(draft, request, expert, ranked, router);
   if (winner !== undefined) {
-    draft.because(`${expert.id}: chosen by ${router}, score ${winner.score.toFixed(2)} (${winner.why})`);
+    const isRouted = router !== 'named' && router !== 'task';
+    const by = isRouted
+      ? `chosen by ${router}, score ${winner.score.toFixed(2)} (${winner.why})`
+      : winner.why;
+    draft.because(`${expert.id}: ${by}`);
   }
   draft.putRequest(request.id, { phase: { name: 'waiting', purpose: 'answer', expert: expert.id } });
 }
@@ -170,14 +175,16 @@ function choiceOf(
 
 /** Gives waiting requests their leases, oldest first, wherever the expert is resident and its cell has a place. */
 export function grantWaiting(draft: Draft): void {
+  // No place comes free on the way, so one look at each expert's cell is enough.
+  const full = new Set<ExpertId>();
   for (const request of [...draft.state.requests.values()]) {
     if (request.phase.name !== 'waiting') continue;
-    if (request.phase.purpose === 'embed') grantEmbed(draft, request);
-    else grantAnswer(draft, request, request.phase.expert);
+    if (request.phase.purpose === 'embed') grantEmbed(draft, request, full);
+    else grantAnswer(draft, request, request.phase.expert, full);
   }
 }
 
-function grantEmbed(draft: Draft, request: Request): void {
+function grantEmbed(draft: Draft, request: Request, full: Set<ExpertId>): void {
   if (request.embeddingTried) return;
   if (!wantsEmbedder(draft, request)) {
     draft.putRequest(request.id, { embeddingTried: true });
@@ -187,17 +194,23 @@ function grantEmbed(draft: Draft, request: Request): void {
   }
   if (request.phase.name !== 'waiting') return;
   const { expert } = request.phase;
-  const lease = lend(draft, expert, 'embed', request.id, null);
-  if (lease === null) return;
+  const lease = full.has(expert) ? null : lend(draft, expert, 'embed', request.id, null);
+  if (lease === null) {
+    full.add(expert);
+    return;
+  }
   draft.steps.push({ type: 'embed', request: request.id, lease: lease.id, expert, cell: lease.cell });
   draft.putRequest(request.id, { phase: { name: 'leased', lease: lease.id } });
   noteUse(draft, expert);
 }
 
-function grantAnswer(draft: Draft, request: Request, expert: ExpertId): void {
+function grantAnswer(draft: Draft, request: Request, expert: ExpertId, full: Set<ExpertId>): void {
   const entry = draft.entry(expert);
-  const lease = lend(draft, expert, 'answer', request.id, null);
-  if (lease === null || entry === undefined) return;
+  const lease = full.has(expert) ? null : lend(draft, expert, 'answer', request.id, null);
+  if (lease === null || entry === undefined) {
+    full.add(expert);
+    return;
+  }
   const wasResident = entry.residency.state === 'resident' && entry.residency.sinceMs <= request.sinceMs;
   draft.steps.push({
     type: 'grant',

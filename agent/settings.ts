@@ -1,7 +1,7 @@
 /** From the configuration and the device to the numbers that steer `decide`. */
 import { parseBytes } from './bytes.ts';
 import type { Config } from './config.ts';
-import type { PolicyNames, Settings } from './types.ts';
+import type { PolicyNames, Settings } from './tuning.ts';
 
 /** Share of what the device has left that expertd takes when nobody says how much it may have. */
 const BUDGET_SHARE = 0.6;

@@ -4,7 +4,9 @@
  * A *decision is a value*: `decide(state, event, policy)` turns what is known and what happened into reasons, steps
  * and the next state. Times are milliseconds of one clock that never goes back (see `Clock` in ports.ts).
  * Text never appears here: requests come as features, so that the log of events can be kept and replayed.
+ * What a policy is stands in policy.ts, the numbers that steer `decide` in tuning.ts.
  */
+import type { PolicyNames, Settings } from './tuning.ts';
 
 export type ExpertId = string;
 /** `fast-1`, `heavy-2`: one child process. A number is never used twice in the life of an agent. */
@@ -221,37 +223,6 @@ export interface Pending {
   readonly error: Failure | null;
 }
 
-/** Numbers that steer `decide`; part of the log, so that a replay knows them. */
-export interface Settings {
-  readonly budgetBytes: number;
-  /** The expert that turns requests into vectors, if the router uses one. */
-  readonly embedder: ExpertId | null;
-  /** Takes what no specialist claims. */
-  readonly generalist: ExpertId | null;
-  readonly loadWaitMs: number;
-  readonly loadDeadlineMs: number;
-  readonly runDeadlineMs: Readonly<Record<Lane, number>>;
-  readonly cancelGraceMs: number;
-  readonly idleMs: number;
-  readonly cellIdleMs: number;
-  readonly maxQueue: number;
-  readonly maxCells: Readonly<Record<Lane, number>>;
-  /** Leases at once in one cell. */
-  readonly cellConcurrency: Readonly<Record<Lane, number>>;
-  /** What a new cell is taken to cost before the first one was measured. */
-  readonly cellBaseBytes: number;
-  readonly availableLowBytes: number;
-  readonly psiSomeHigh: number;
-  readonly psiFullHigh: number;
-  readonly crashLimit: number;
-  readonly crashWindowMs: number;
-  readonly backoffMs: number;
-  /** Below this score no expert is chosen. */
-  readonly minScore: number;
-  /** A resident expert wins over an absent one that is better by less than this. */
-  readonly tieMargin: number;
-}
-
 // ---- events in ------------------------------------------------------------------------------------------------
 
 export type Event = { readonly atMs: number } & (
@@ -416,60 +387,4 @@ export interface Decision {
   readonly choice: Choice | null;
   readonly steps: readonly Step[];
   readonly state: State;
-}
-
-// ---- policies -------------------------------------------------------------------------------------------------
-
-export interface PolicyNames {
-  readonly router: readonly string[];
-  readonly residency: string;
-  readonly combiner: string;
-}
-
-export interface NamedRouter {
-  readonly name: string;
-  /** What it reads; a router by meaning is asked after the embedder was. */
-  readonly reads: 'terms' | 'embedding';
-  readonly rank: Router;
-}
-
-/** Ranks the experts that could answer, best first. Empty: it has no opinion, and the next router is asked. */
-export type Router = (request: RouterInput) => readonly Candidate[];
-
-export interface RouterInput {
-  readonly features: Features;
-  readonly experts: readonly Expert[];
-  readonly minScore: number;
-}
-
-/** Who is evicted first. */
-export interface ResidencyPolicy {
-  /** What keeping an expert is worth, in the policy's own unit; the lowest goes first. */
-  value(victim: Victim): number;
-  /** Values are relative to `State.evictionAge`, which rises to the value of each victim. */
-  readonly ages: boolean;
-}
-
-export interface Victim {
-  readonly bytes: number;
-  readonly loadMs: number;
-  readonly lastUsedMs: number;
-  readonly uses: number;
-  readonly ageAtUse: number;
-}
-
-/** Chooses among ranked candidates; null abstains. */
-export type Combiner = (candidates: readonly Candidate[], context: CombinerContext) => Candidate | null;
-
-export interface CombinerContext {
-  readonly minScore: number;
-  readonly tieMargin: number;
-  isResident(expert: ExpertId): boolean;
-}
-
-export interface Policy {
-  readonly names: PolicyNames;
-  readonly routers: readonly NamedRouter[];
-  readonly residency: ResidencyPolicy;
-  readonly combiner: Combiner;
 }

@@ -24,7 +24,7 @@ import {
 import { dirname, join } from 'node:path';
 import { zstdDecompressSync } from 'node:zlib';
 import { AgentError } from './errors.ts';
-import { cacheFolders } from './folders.ts';
+import { cacheCandidates, whyUnusable } from './folders.ts';
 
 /** One packed file: an asset of zstd frames that are unpacked one by one, so that memory stays bounded. */
 export interface PackedFile {
@@ -44,7 +44,7 @@ export interface PackedFiles {
 }
 
 export interface UnpackOptions {
-  /** Folders to try in order; see `cacheFolders`. */
+  /** Folders to try in order; see `cacheCandidates`. */
   readonly candidates?: readonly string[];
   /** Names the boot of the machine; any value that changes with it. */
   readonly bootId?: string;
@@ -75,10 +75,14 @@ export interface Unpacked {
  */
 export function unpack(packed: PackedFiles, options: UnpackOptions = {}): Unpacked {
   const bootId = options.bootId ?? readBootId();
-  const { usable, refused } = cacheFolders(options.candidates);
-  for (const folder of usable) {
+  const candidates = options.candidates ?? cacheCandidates(process.env, process.geteuid?.() ?? 0);
+  const refused: string[] = [];
+  // One after the other: a folder is made only where those before it will not do.
+  for (const folder of candidates) {
     try {
-      return unpackInto(folder, packed, bootId);
+      const reason = whyUnusable(folder);
+      if (reason === null) return unpackInto(folder, packed, bootId);
+      refused.push(`${folder}: ${reason}`);
     } catch (error) {
       refused.push(`${folder}: ${error instanceof Error ? error.message : String(error)}`);
     }

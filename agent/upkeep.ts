@@ -2,19 +2,10 @@
  * What follows from the state alone, after every event: deadlines, memory given back, fates, loads, grants, idleness.
  * The order matters and is the one below.
  */
-import {
-  bytesReturning,
-  evict,
-  isEvictable,
-  loadForWaiting,
-  loadWanted,
-  refuseWaiters,
-  stopCell,
-  stopEmptyCells,
-  unload,
-} from './admission.ts';
+import { loadForWaiting, loadWanted, refuseWaiters } from './admission.ts';
 import { blame } from './crashes.ts';
 import type { Draft } from './draft.ts';
+import { bytesReturning, evict, isEvictable, stopCell, stopEmptyCells, unload } from './eviction.ts';
 import { failures, loadingOf, mb } from './failures.ts';
 import { forgetLessons, learn } from './lessons.ts';
 import { overBudgetBytes, shortageBytes } from './pressure.ts';

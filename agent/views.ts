@@ -10,7 +10,8 @@ import {
   measuredBytes,
 } from './residency.ts';
 import type { ExpertView, LogHealth, StateView } from './service.ts';
-import type { CellId, Entry, ExpertId, Pending, PolicyNames, State } from './types.ts';
+import type { PolicyNames } from './tuning.ts';
+import type { CellId, Entry, ExpertId, Pending, State } from './types.ts';
 
 export interface Counts {
   readonly loads: number;

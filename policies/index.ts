@@ -1,5 +1,6 @@
 /** Policies by name: what the configuration may say, and what a replay looks up. */
-import type { Combiner, NamedRouter, Policy, PolicyNames, ResidencyPolicy } from '../agent/types.ts';
+import type { Combiner, NamedRouter, Policy, ResidencyPolicy } from '../agent/policy.ts';
+import type { PolicyNames } from '../agent/tuning.ts';
 import { best } from './combiner/best.ts';
 import { gdsf } from './residency/gdsf.ts';
 import { lru } from './residency/lru.ts';

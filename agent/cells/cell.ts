@@ -148,6 +148,7 @@ export class Cell {
   }
 
   #killUnlessEnded(reason: string): void {
+    if (this.#ended) return;
     this.#stopTimer ??= setTimeout(() => this.kill(reason), this.#options.stopGraceMs);
   }
 

@@ -16,7 +16,7 @@ const INHERITED = [
 
 /**
  * Read by the C library and by ONNX Runtime before any of our code runs, so they must be in the environment.
- * Measured with onnxruntime-node 1.30 on x64; see ARCHITECTURE.md.
+ * What each one gains was measured with onnxruntime-node 1.30 on x64 (glibc 2.36).
  */
 const FIXED = {
   // Linux builds since 1.29 keep a device id and a database under the user's cache and upload from them.

@@ -2,7 +2,8 @@
 import { decode, decodeChoice, decodeEvent, decodeSteps } from '../codec.ts';
 import { AgentError } from '../errors.ts';
 import type { DecisionRow, Explanation } from '../service.ts';
-import type { Choice, Event, ExpertId, Failure, PolicyNames, Step } from '../types.ts';
+import type { PolicyNames } from '../tuning.ts';
+import type { Choice, Event, ExpertId, Failure, Step } from '../types.ts';
 import type { EventRow } from './record.ts';
 import { decodeReasons } from './replay.ts';
 import type { ListedChoice, Rows, StoredChoice } from './rows.ts';

@@ -228,6 +228,7 @@ export class Store implements Log, Memory, Records {
   }
 
   #write(file: LogFile, rows: readonly Recorded[], head: LogEntry, first: number): void {
+    file.sync.requireRoom();
     // A state goes before the first row of a run, of a file, and after a gap.
     const starts = this.#anchor === null || this.#gap !== null;
     const snapshot = starts ? { sequence: first - 1, state: head.before, continues: false } : null;

@@ -6,7 +6,7 @@
  *
  *  1 fdatasync of the WAL on the thread pool. A committed row is in the WAL until a checkpoint has put it into the
  *    database for certain (2), so what had been committed when the call began is durable when it returns. fdatasync
- *    also flushes the size of the file; the name of a new one is in the directory, which is synced once.
+ *    also flushes the size of the file; its name and its header SQLite itself has synced when it began the WAL.
  *  2 when the WAL is long, a checkpoint with both of its fsyncs off the thread as well. The order is SQLite's own
  *    (wal.c, `walCheckpoint`): WAL to the disk, pages into the database, database to the disk, and only then may the
  *    WAL be written from its start again. A read transaction (`#guard`), begun before the fsync of 1, keeps it:
@@ -18,8 +18,7 @@
  * Closing our own descriptors of a database would drop SQLite's locks on it (POSIX locks belong to the process):
  * they stay open as long as the connections.
  */
-import { closeSync, fdatasync, fsync, openSync } from 'node:fs';
-import { dirname } from 'node:path';
+import { closeSync, fdatasync, openSync } from 'node:fs';
 import { promisify } from 'node:util';
 import type { Clock } from '../ports.ts';
 import { close, connect, type Database } from './database.ts';
@@ -35,19 +34,20 @@ export interface SyncOptions {
   readonly nativeBinding: string | undefined;
   /** Tests put a disk of their own below. */
   readonly disk: Disk;
-  /** A turn failed: rows are recorded, but not known to be durable. null: it works again. */
+  /** A turn failed: rows are recorded, but not known to be durable (any more). null: it works again. */
   readonly onTrouble: (error: unknown) => void;
 }
 
 export interface Disk {
   fdatasync(descriptor: number): Promise<void>;
-  fsync(descriptor: number): Promise<void>;
 }
 
-export const realDisk: Disk = { fdatasync: promisify(fdatasync), fsync: promisify(fsync) };
+export const realDisk: Disk = { fdatasync: promisify(fdatasync) };
 
 /** Bytes that SQLite puts before each page in the WAL. */
 const frameHeaderBytes = 24;
+/** How many times longer than wanted the WAL may become. */
+const overlong = 8;
 /** After a failed turn. */
 const retryMs = 2_000;
 
@@ -60,12 +60,13 @@ export class Sync {
   readonly #database: Database;
   readonly #guard: Database;
   readonly #options: SyncOptions;
-  readonly #descriptors: { readonly wal: number; readonly database: number; readonly directory: number };
+  readonly #descriptors: { readonly wal: number; readonly database: number };
   readonly #frameBytes: number;
   #written = 0;
   #synced = 0;
-  #directorySynced = false;
   #closed = false;
+  /** So much could not be copied that no more may be written. */
+  #overlong = false;
   /** After a failed fsync of the WAL the kernel may have dropped what it could not write, and the next one succeeds. */
   #walSuspect = false;
   /** After a failed fsync of the database: the WAL is the only good copy, and must stay. */
@@ -82,7 +83,6 @@ export class Sync {
     this.#descriptors = {
       wal: openSync(`${path}-wal`, 'r+'),
       database: openSync(path, 'r+'),
-      directory: openSync(dirname(path), 'r'),
     };
   }
 
@@ -98,14 +98,21 @@ export class Sync {
   }
 
   /** Brings all that is committed to the disk now; resolves also if that fails (see `onTrouble`). */
-  async flush(): Promise<void> {
-    await this.#turn;
-    await this.#startTurn();
+  flush(): Promise<void> {
+    return this.#turn === null ? this.#startTurn() : this.#turn.then(() => this.#startTurn());
   }
 
   /** Length of the WAL in bytes, as SQLite counts it: the file keeps its size when the WAL starts anew. */
   walBytes(): number {
     return this.#checkpoint('NOOP').log * this.#frameBytes;
+  }
+
+  /** Throws if the WAL cannot be copied into the database and has become too long. */
+  requireRoom(): void {
+    if (!this.#overlong) return;
+    this.#measure();
+    if (this.#overlong)
+      throw new Error('its WAL cannot be emptied: another program reads the log, or the disk failed');
   }
 
   /** Lets the next commit write the WAL from its start, with fsyncs on this thread; throws what SQLite throws. */
@@ -149,9 +156,11 @@ export class Sync {
     if (this.#closed || this.#synced >= this.#written) return Promise.resolve();
     this.#due?.cancel();
     this.#due = null;
-    this.#turn ??= this.#takeTurn().finally(() => {
-      this.#turn = null;
-    });
+    this.#turn ??= this.#takeTurn()
+      .catch((error: unknown) => this.#options.onTrouble(error))
+      .finally(() => {
+        this.#turn = null;
+      });
     return this.#turn;
   }
 
@@ -162,14 +171,23 @@ export class Sync {
       if (copies) this.#holdWal();
       await this.#syncWal(); // 1
       if (copies && !this.#closed) await this.#copyWal(); // 2, 3
-      this.#options.onTrouble(null);
+      this.#endTurn(null);
     } catch (error) {
-      if (this.#closed) return;
-      this.#options.onTrouble(error);
-      this.#schedule(retryMs);
-    } finally {
-      if (!this.#databaseSuspect && !this.#closed) this.#releaseWal();
+      this.#endTurn(error);
     }
+  }
+
+  #endTurn(error: unknown): void {
+    if (this.#closed) return;
+    if (!this.#databaseSuspect) this.#releaseWal();
+    this.#measure();
+    if (error !== null) this.#schedule(retryMs);
+    if (error !== null || !this.#databaseSuspect) this.#options.onTrouble(error);
+  }
+
+  #measure(): void {
+    const { log, checkpointed } = this.#checkpoint('NOOP');
+    this.#overlong = (log - checkpointed) * this.#frameBytes >= overlong * this.#options.checkpointBytes;
   }
 
   async #syncWal(): Promise<void> {
@@ -181,8 +199,6 @@ export class Sync {
       this.#walSuspect = true;
       throw error;
     }
-    if (!this.#directorySynced) await disk.fsync(this.#descriptors.directory);
-    this.#directorySynced = true;
     this.#synced = Math.max(this.#synced, target);
   }
 

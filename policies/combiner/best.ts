@@ -1,5 +1,5 @@
 /** The best candidate answers alone; a resident one wins over an absent one that is better by a hair. */
-import type { Combiner } from '../../agent/types.ts';
+import type { Combiner } from '../../agent/policy.ts';
 
 export const best: Combiner = (candidates, { minScore, tieMargin, isResident }) => {
   const [first] = candidates;

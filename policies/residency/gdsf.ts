@@ -2,7 +2,7 @@
  * GreedyDual-Size-Frequency: an expert is worth its age plus uses times the cost of loading it again per byte, so the
  * large, the rare and the cheap to reload go first (Cherkasova 1998; value in ms of load per MB, plus age).
  */
-import type { ResidencyPolicy } from '../../agent/types.ts';
+import type { ResidencyPolicy } from '../../agent/policy.ts';
 
 const MB = 1_048_576;
 

@@ -1,4 +1,4 @@
 /** Least recently used goes first. */
-import type { ResidencyPolicy } from '../../agent/types.ts';
+import type { ResidencyPolicy } from '../../agent/policy.ts';
 
 export const lru: ResidencyPolicy = { value: ({ lastUsedMs }) => lastUsedMs, ages: false };

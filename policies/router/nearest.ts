@@ -2,7 +2,8 @@
  * Routes by meaning: how close a request is to the example requests of each expert, in the embedder's space. Words
  * that belong to an expert (its vocabulary) add to that; without an embedding they decide alone.
  */
-import type { Candidate, Expert, Features, Router } from '../../agent/types.ts';
+import type { Router } from '../../agent/policy.ts';
+import type { Candidate, Expert, Features } from '../../agent/types.ts';
 import { holds } from './terms.ts';
 
 /** Vectors are unit vectors times this. */

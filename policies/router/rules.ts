@@ -1,5 +1,6 @@
 /** Routes by phrases that an expert's author wrote down. Sure of itself or silent. */
-import type { Candidate, Expert, Router, Rule } from '../../agent/types.ts';
+import type { Router } from '../../agent/policy.ts';
+import type { Candidate, Expert, Rule } from '../../agent/types.ts';
 import { holds } from './terms.ts';
 
 const CONFIDENCE = 0.95;

@@ -1,5 +1,6 @@
 /** Values for tests of the core: experts, settings, features, all with defaults that a test overrides. */
-import type { Expert, Features, PolicyNames, Settings } from '../../agent/types.ts';
+import type { PolicyNames, Settings } from '../../agent/tuning.ts';
+import type { Expert, Features } from '../../agent/types.ts';
 
 export const MB = 1_048_576;
 

@@ -5,16 +5,17 @@
  */
 import assert from 'node:assert/strict';
 import { decide, initialState } from '../../agent/decide.ts';
+import type { Policy } from '../../agent/policy.ts';
 import { committedBytes, leasesIn, leasesOn } from '../../agent/residency.ts';
+import type { PolicyNames, Settings } from '../../agent/tuning.ts';
 import type {
   Decision,
   Event,
   ExpertId,
   Failure,
   LeaseId,
-  Policy,
+  LoadReport,
   RequestId,
-  Settings,
   State,
   Step,
 } from '../../agent/types.ts';
@@ -35,6 +36,23 @@ export interface TrueSize {
   readonly loadBytes: number;
 }
 
+/** `load a`, `unload a`, `grant r1`, `embed r1`, `route r1`, `learn a`, `stop fast-1`. */
+export function nameOf(step: Step): string {
+  switch (step.type) {
+    case 'load':
+    case 'unload':
+      return `${step.type} ${step.expert}`;
+    case 'learn':
+      return `learn ${step.subject}`;
+    case 'stop':
+      return `stop ${step.cell}`;
+    case 'cancel':
+      return `cancel ${step.lease}`;
+    default:
+      return `${step.type} ${step.request}`;
+  }
+}
+
 export class World {
   readonly policy: Policy;
   state: State;
@@ -46,12 +64,14 @@ export class World {
   readonly #sizes: ReadonlyMap<ExpertId, TrueSize>;
   readonly #baseBytes = 38 * MB;
   readonly #cells = new Map<string, Set<ExpertId>>();
+  /** Bytes beyond base and experts that a cell holds: what an unload left behind. The next load takes them first. */
+  readonly #extraBytes = new Map<string, number>();
   #pending: { step: Step; cell: string | null }[] = [];
   readonly #cancelled = new Set<LeaseId>();
   #atOnce = 0;
 
-  constructor(settings: Settings, sizes: ReadonlyMap<ExpertId, TrueSize>) {
-    this.policy = policyOf(names);
+  constructor(settings: Settings, sizes: ReadonlyMap<ExpertId, TrueSize>, policies: PolicyNames = names) {
+    this.policy = policyOf(policies);
     this.#initial = initialState(settings, 60 * MB);
     this.state = this.#initial;
     this.#sizes = sizes;
@@ -82,6 +102,12 @@ export class World {
     this.happen({ type: 'request', request, want: 'chat', model, features: features(), waitMs });
   }
 
+  /** A request with everything to choose; `chat`, `auto` and the usual wait unless said. */
+  ask(request: RequestId, change: Partial<Extract<Happening, { type: 'request' }>> = {}): Decision {
+    const usual = { want: 'chat', model: null, features: features(), waitMs: null } as const;
+    return this.happen({ type: 'request', request, ...usual, ...change });
+  }
+
   hangUp(request: RequestId): void {
     if (!this.#open.has(request)) return;
     this.#end(request, 'gone');
@@ -98,13 +124,45 @@ export class World {
     this.#finish(step, fault);
   }
 
+  /** Ends the operation under way of that name (see `nameOf`); returns the decision that followed. */
+  finish(name: string, fault: 'none' | 'fail' | 'broken' = 'none', report?: LoadReport): Decision {
+    const index = this.#pending.findIndex(({ step }) => nameOf(step) === name);
+    assert.ok(index >= 0, `"${name}" is not under way; there are ${this.underWay.join(', ')}`);
+    const [operation] = this.#pending.splice(index, 1);
+    if (operation !== undefined) this.#finish(operation.step, fault, report);
+    return this.last;
+  }
+
+  get underWay(): string[] {
+    return this.#pending.map(({ step }) => nameOf(step));
+  }
+
+  /** The newest decision. */
+  get last(): Decision {
+    const entry = this.log.at(-1);
+    assert.ok(entry !== undefined, 'nothing happened yet');
+    return entry.decision;
+  }
+
+  /** A cell holds so many bytes beyond its base and its experts from now on. */
+  holdExtra(cell: string, bytes: number): void {
+    this.#extraBytes.set(cell, bytes);
+  }
+
+  /** A process ends by itself; parts of the answers to `answered` went out before. */
+  crash(cell: string, cause = 'killed by SIGSEGV', answered: readonly RequestId[] = []): Decision {
+    for (const request of answered) this.#end(request, 'answered in part');
+    this.#exit(cell, cause, answered);
+    return this.last;
+  }
+
   kill(index: number): void {
     const cells = [...this.#cells.keys()];
     const cell = cells[index % Math.max(1, cells.length)];
     if (cell !== undefined) this.#exit(cell, 'killed by SIGKILL');
   }
 
-  sample(availableBytes: number | null, psi: number | null): void {
+  sample(availableBytes: number | null, psi: number | null, psiFull: number | null = null): Decision {
     const cellBytes = new Map([...this.#cells].map(([id]) => [id, this.cellBytes(id)]));
     const sample = {
       agentBytes: 60 * MB,
@@ -112,9 +170,9 @@ export class World {
       availableBytes,
       totalBytes: 1_000 * MB,
       psiSomeAvg10: psi,
-      psiFullAvg10: null,
+      psiFullAvg10: psiFull,
     };
-    this.happen({ type: 'sample', sample });
+    return this.happen({ type: 'sample', sample });
   }
 
   pass(ms: number): void {
@@ -145,9 +203,17 @@ export class World {
 
   /** What /proc would say: the process, and what its experts really take. */
   cellBytes(cell: string): number {
-    let total = this.#baseBytes;
-    for (const id of this.#cells.get(cell) ?? []) total += this.#sizes.get(id)?.residentBytes ?? 0;
+    let total = this.#baseBytes + this.extraBytes(cell);
+    for (const id of this.#cells.get(cell) ?? []) total += this.#trueBytes(id);
     return total;
+  }
+
+  extraBytes(cell: string): number {
+    return this.#extraBytes.get(cell) ?? 0;
+  }
+
+  #trueBytes(expert: ExpertId): number {
+    return this.#sizes.get(expert)?.residentBytes ?? 0;
   }
 
   #carryOut(step: Step): void {
@@ -193,7 +259,7 @@ export class World {
     }
   }
 
-  #finish(step: Step, fault: 'none' | 'fail' | 'broken'): void {
+  #finish(step: Step, fault: 'none' | 'fail' | 'broken', report?: LoadReport): void {
     const failure = fault === 'broken' ? BAD : CRASH;
     switch (step.type) {
       case 'load':
@@ -201,9 +267,12 @@ export class World {
           this.happen({ type: 'loadFailed', expert: step.expert, cell: step.cell, error: failure });
           return;
         }
-        return this.#loaded(step.expert, step.cell);
+        return this.#loaded(step.expert, step.cell, report);
       case 'unload':
         this.#cells.get(step.cell)?.delete(step.expert);
+        // A failed unload is one that gives no bytes back.
+        if (fault !== 'none')
+          this.holdExtra(step.cell, this.extraBytes(step.cell) + this.#trueBytes(step.expert));
         this.happen({
           type: 'unloaded',
           expert: step.expert,
@@ -216,8 +285,8 @@ export class World {
           type: 'features',
           request: step.request,
           lease: step.lease,
-          embedding: axis(step.lease),
-          error: null,
+          embedding: fault === 'none' ? axis(step.lease) : null,
+          error: fault === 'none' ? null : failure,
         });
         return;
       case 'route':
@@ -228,8 +297,8 @@ export class World {
           type: 'learned',
           lease: step.lease,
           expert: step.subject,
-          prototypes: [axis(step.lease)],
-          error: null,
+          prototypes: fault === 'none' ? [axis(step.lease)] : null,
+          error: fault === 'none' ? null : failure,
         });
         return;
       case 'grant': {
@@ -251,18 +320,41 @@ export class World {
     }
   }
 
-  #loaded(expert: ExpertId, cell: string): void {
+  #loaded(expert: ExpertId, cell: string, given?: LoadReport): void {
     const beforeBytes = this.cellBytes(cell);
     this.#cells.get(cell)?.add(expert);
+    const size = this.#sizes.get(expert) ?? { residentBytes: 0, loadBytes: 0 };
+    const left = this.extraBytes(cell);
+    this.#extraBytes.set(cell, Math.max(0, left - size.residentBytes));
     const afterBytes = this.cellBytes(cell);
-    const peakBytes = this.#sizes.get(expert)?.loadBytes ?? null;
-    this.happen({ type: 'loaded', expert, cell, report: { beforeBytes, afterBytes, peakBytes, loadMs: 50 } });
+    const peakBytes = Math.max(0, size.loadBytes - left);
+    const report = given ?? { beforeBytes, afterBytes, peakBytes, loadMs: 50 };
+    this.happen({ type: 'loaded', expert, cell, report });
   }
 
-  #exit(cell: string, cause: string): void {
+  #exit(cell: string, cause: string, answered: readonly RequestId[] = []): void {
     if (!this.#cells.delete(cell)) return;
+    this.#extraBytes.delete(cell);
     this.#pending = this.#pending.filter((operation) => operation.cell !== cell);
-    this.happen({ type: 'cellExited', cell, cause, answered: [] });
+    this.happen({ type: 'cellExited', cell, cause, answered });
+  }
+
+  /** True where the core had a chance to know the size of everything in a cell. */
+  #isMeasured(): boolean {
+    const entries = [...this.state.experts.values()];
+    return entries.every(({ residency, expert }) => !('cell' in residency) || expert.memory.measured);
+  }
+
+  /** What agent and cells really take at most, once the loads under way are done. */
+  #bytesToBe(): number {
+    let total = 60 * MB;
+    for (const cell of this.#cells.keys()) total += this.cellBytes(cell);
+    for (const { step } of this.#pending) {
+      if (step.type !== 'load') continue;
+      const { loadBytes } = this.#sizes.get(step.expert) ?? { loadBytes: 0 };
+      total += Math.max(0, loadBytes - this.extraBytes(step.cell));
+    }
+    return total;
   }
 
   /** Invariant 3: every waiter is answered exactly once. */
@@ -277,7 +369,11 @@ export class World {
     if (steps.some((step) => step.type === 'load')) {
       // Invariant 1: no step takes reserved and measured bytes over the budget.
       assert.ok(committedBytes(state) <= state.settings.budgetBytes, 'a load went over the budget');
+      if (this.#isMeasured()) {
+        assert.ok(this.#bytesToBe() <= state.settings.budgetBytes, 'a load goes over the budget in truth');
+      }
     }
+    assert.ok(nextDueMs(state) > state.nowMs, 'something is due at once, again and again');
     for (const lease of state.leases.values()) {
       assert.equal(
         state.experts.get(lease.expert)?.residency.state,

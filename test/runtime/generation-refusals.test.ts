@@ -53,6 +53,16 @@ test('a graph without its cache outputs, or with inputs nobody can fill, is refu
   await refused(odd, /lacks attention_mask; export it/);
 });
 
+test('an input that only merged decoders have is refused with the fix', async (t) => {
+  const files = tinyPackage(t);
+  editModel(files, ({ graph }) => {
+    const like = graph.input.find(({ name }) => name === 'input_ids');
+    if (like !== undefined) graph.input.push({ ...like, name: 'use_cache_branch' });
+  });
+  const merged = without(files, 'inputs', /^$/, { use_cache_branch: 'int64[batch,sequence]' });
+  await refused(merged, /nothing can fill its inputs use_cache_branch; .*no merged decoder/);
+});
+
 test('a package that does not say how answers end, or how chats are written, is refused', async (t) => {
   const endless = tinyPackage(t);
   for (const path of ['config.json', 'generation_config.json']) {

@@ -52,19 +52,24 @@ test('history is part of the prompt, and the last message is the one that is ans
   }
 });
 
-test('a prompt longer than one piece of prefill and one bucket of the cache is answered as well', async (t) => {
+test('a long prompt is answered in full: several pieces of prefill, many buckets of the cache', async (t) => {
   const task = await openTask(t, tinyPackage(t));
-  const words =
-    'The expert that a request needs is loaded; memory is the limit: 12345, 6789. Explain why France';
-  const filler = Array.from(
-    { length: 8 },
-    (_, turn) => ({ role: 'user', content: `${turn}${words}` }) as const,
-  );
-  const messages = [...filler, { role: 'user', content: words } as const];
-  const { answer } = await ask(task, chat(messages));
-  assert.ok(answer.inputTokens > 256, `${answer.inputTokens} tokens`);
-  assert.equal(answer.text, `tiny: ${words}`);
+  const digits = withoutRepeats(480);
+  const { answer } = await ask(task, chat(digits));
+  assert.equal(answer.text, `tiny: ${digits}`);
+  assert.ok(answer.inputTokens > 480 && answer.outputTokens > 480);
 });
+
+/** Digits, a token each, in which no three stand twice in the same order: what the model can copy exactly. */
+function withoutRepeats(length: number): string {
+  let digits = '00';
+  while (digits.length < length) {
+    const next = [...'9876543210'].find((digit) => !digits.includes(digits.slice(-2) + digit));
+    assert.ok(next !== undefined, 'no digit is left');
+    digits += next;
+  }
+  return digits;
+}
 
 test('pieces never hold half a character, and an answer cut inside one drops it', async (t) => {
   const task = await openTask(t, tinyPackage(t));
@@ -146,6 +151,8 @@ test('a prompt that leaves no room is refused with the numbers; one that does is
   const full = '7'.repeat(1023 - tokensAround);
   const { answer } = await ask(task, chat(full));
   assert.deepEqual([answer.inputTokens, answer.outputTokens, answer.finish], [1023, 1, 'length']);
+  const wanted = (await ask(task, chat(full, { maxTokens: 50 }))).answer;
+  assert.deepEqual([wanted.outputTokens, wanted.finish], [1, 'length']);
   await assert.rejects(ask(task, chat(`${full}7`)), (error) => {
     assert.ok(error instanceof AgentError);
     assert.equal(error.code, 'context_overflow');

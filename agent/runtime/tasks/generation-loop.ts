@@ -11,7 +11,7 @@ import type { TextStream } from './generation-tokens.ts';
 export const PREFILL_TOKENS = 128;
 
 export interface Generation {
-  readonly sequence: Sequence;
+  readonly sequence: Pick<Sequence, 'append' | 'predict'>;
   readonly sampler: Sampler;
   readonly text: TextStream;
   readonly stops: StopScanner;
@@ -24,7 +24,10 @@ export interface Generation {
 
 type TextAnswer = Extract<Answer, { kind: 'text' }>;
 
-/** Resolves with the whole answer; its pieces went through `run.onDelta`. Tokens that end it are not counted. */
+/**
+ * Resolves with the whole answer; its pieces went through `run.onDelta`. Tokens that end it are not counted. Between
+ * two steps the event loop turns, so that the message that cancels the run can arrive.
+ */
 export async function generate(generation: Generation, run: TaskRun): Promise<TextAnswer> {
   const { prompt } = generation;
   const said: string[] = [];

@@ -3,7 +3,7 @@
  * without gaps; all numbers come before all bytes, so every number is aligned.
  *
  *     u32 x 8     'EXRI', version, entries E, words W, postings P, terms T, bytes of words B, bytes of text X
- *     f32 x 8     `Fusion`, in the order of its fields, then zero
+ *     f32 x 12    `Fusion`, in the order of its fields, then zeros
  *     u32 x E+1   where the record of each entry starts in the text; the last one is X
  *     u32 x W+1   where each word starts in the bytes of words; the last one is B
  *     u32 x W+1   where the postings of each word start; the last one is P
@@ -11,8 +11,10 @@
  *     u32 x T     hashes of the terms, ascending (`phraseHash`)
  *     u32 x T     entry of a term
  *     u8  x P     weight of a posting, 255 = 1: how much the entry is about the word
+ *     u8  x W     weight of a word in a question, 0 to 255: 0 for words that only build sentences
+ *     u8  x E     priors, 255 = 1: how likely an entry is asked for before the question is known
  *     u8  x T     sense number: 1 where people mostly mean this entry by the term
- *     u8  x B     the words (stems, UTF-8), ascending by their bytes; one without postings is known and says nothing
+ *     u8  x B     the words (stems, UTF-8), ascending by their bytes; one without postings is known, and no entry is about it
  *     u8  x X     the records: terms separated by tabs, newline, gloss, newline, source
  *
  * All but the text is read into one buffer outside JavaScript's heap (0.6 MB for 7,000 entries); a record is read
@@ -24,7 +26,7 @@ import { AgentError } from '../../errors.ts';
 export const MAGIC = 0x49525845;
 export const VERSION = 1;
 const HEADER_WORDS = 8;
-const FUSION_FLOATS = 8;
+const FUSION_FLOATS = 12;
 export const HEADER_BYTES = 4 * (HEADER_WORDS + FUSION_FLOATS);
 
 /** Weights of a logistic model: the probability that an entry is what was asked for. See `retrieval-ranking.ts`. */
@@ -33,11 +35,17 @@ export interface Fusion {
   readonly meaning: number;
   readonly words: number;
   readonly term: number;
+  readonly touched: number;
+  readonly prior: number;
   /** The same without an embedding of the question. */
   readonly biasAlone: number;
   readonly wordsAlone: number;
   readonly termAlone: number;
 }
+export const FUSION_FIELDS = [
+  ...(['bias', 'meaning', 'words', 'term', 'touched', 'prior'] as const),
+  ...(['biasAlone', 'wordsAlone', 'termAlone'] as const),
+] satisfies readonly (keyof Fusion)[];
 
 export interface EntryRecord {
   /** The first is the title. */
@@ -66,6 +74,8 @@ export class RetrievalIndex {
   readonly postingWeights: Uint8Array;
   readonly termHashes: Uint32Array;
   readonly termEntries: Uint32Array;
+  readonly wordWeights: Uint8Array;
+  readonly priors: Uint8Array;
   readonly termSenses: Uint8Array;
   readonly #entryOffsets: Uint32Array;
   readonly #textStart: number;
@@ -89,6 +99,8 @@ export class RetrievalIndex {
       this.termHashes = take.numbers(counts.terms);
       this.termEntries = take.numbers(counts.terms);
       this.postingWeights = take.bytes(counts.postings);
+      this.wordWeights = take.bytes(counts.words);
+      this.priors = take.bytes(counts.entries);
       this.termSenses = take.bytes(counts.terms);
       this.wordBytes = take.bytes(counts.wordBytes);
       this.#textStart = head.length;
@@ -191,12 +203,13 @@ function readCounts(file: number, path: string): Counts {
 /** Bytes of everything before the text. */
 function headBytes({ entries, words, postings, terms, wordBytes }: Counts): number {
   const numbers = entries + 1 + 2 * (words + 1) + postings + 2 * terms;
-  return HEADER_BYTES + 4 * numbers + postings + terms + wordBytes;
+  return HEADER_BYTES + 4 * numbers + postings + words + entries + terms + wordBytes;
 }
 
 function readHead(file: number, counts: Counts, path: string): Buffer {
   const head = Buffer.from(new ArrayBuffer(headBytes(counts)));
-  if (readSync(file, head, 0, head.length, 0) !== head.length) throw malformed('ended while it was read', path);
+  if (readSync(file, head, 0, head.length, 0) !== head.length)
+    throw malformed('ended while it was read', path);
   return head;
 }
 
@@ -218,19 +231,21 @@ function sections(head: Buffer): { numbers(count: number): Uint32Array; bytes(co
 }
 
 function readFusion(head: Buffer, path: string): Fusion {
-  const weight = (index: number): number => {
-    const value = head.readFloatLE(4 * (HEADER_WORDS + index));
-    if (!Number.isFinite(value)) throw malformed('has a fusion weight that is not a number', path);
+  const weight = (field: keyof Fusion): number => {
+    const value = head.readFloatLE(4 * (HEADER_WORDS + FUSION_FIELDS.indexOf(field)));
+    if (!Number.isFinite(value)) throw malformed(`has a weight "${field}" that is not a number`, path);
     return value;
   };
   return {
-    bias: weight(0),
-    meaning: weight(1),
-    words: weight(2),
-    term: weight(3),
-    biasAlone: weight(4),
-    wordsAlone: weight(5),
-    termAlone: weight(6),
+    bias: weight('bias'),
+    meaning: weight('meaning'),
+    words: weight('words'),
+    term: weight('term'),
+    touched: weight('touched'),
+    prior: weight('prior'),
+    biasAlone: weight('biasAlone'),
+    wordsAlone: weight('wordsAlone'),
+    termAlone: weight('termAlone'),
   };
 }
 
@@ -251,7 +266,8 @@ function checkEntries(what: string, entries: Uint32Array, count: number, path: s
 
 function checkAscending(hashes: Uint32Array, path: string): void {
   for (let index = 1; index < hashes.length; index += 1) {
-    if ((hashes[index] ?? 0) < (hashes[index - 1] ?? 0)) throw malformed('term hashes are not ascending', path);
+    if ((hashes[index] ?? 0) < (hashes[index - 1] ?? 0))
+      throw malformed('term hashes are not ascending', path);
   }
 }
 

@@ -10,10 +10,12 @@ const MAX_TERM_STEMS = 8;
 /** Spelling scans the whole index; a text of nothing but unknown words must not do so 128 times. */
 const MAX_CORRECTIONS = 4;
 const CORRECTED = 0.8;
+/** As much as the rarest word of an index. */
+const UNKNOWN_WEIGHT = 255;
 /** Stems by which people set things side by side. English; without them a comparison only ranks its terms lower. */
 const COMPARING: ReadonlySet<string> = new Set([
-  ...['difference', 'differ', 'different', 'distinguish', 'compare', 'compared', 'comparison', 'between'],
-  ...['versu', 'versus', 'vs', 'same', 'or', 'than'],
+  ...['difference', 'differ', 'different', 'distinguish', 'compare', 'compared', 'comparison'],
+  ...['versu', 'versus', 'vs', 'same', 'or'],
 ]);
 
 /** Both arrays hold one number an entry, 0 to 1. Reused: valid until the next lookup. */
@@ -28,7 +30,7 @@ export interface LookupResult {
 
 interface QueryWord {
   readonly stem: string;
-  /** Inverse document frequency; 0 for words that say nothing. */
+  /** How much of the question it is, in the index's own unit; 0 for words that say nothing. */
   readonly weight: number;
   readonly number: number;
   readonly trust: number;
@@ -84,17 +86,11 @@ export class WordLookup {
   }
 
   #weigh(stem: string, number: number, corrected: number): QueryWord {
-    const { entryCount } = this.#index;
-    if (number >= 0) {
-      return { stem, number, weight: inverseFrequency(entryCount, this.#postings(number)), trust: 1 };
-    }
-    if (corrected < 0) return { stem, number: -1, weight: inverseFrequency(entryCount, 1), trust: 0 };
-    const weight = inverseFrequency(entryCount, this.#postings(corrected));
+    const { wordWeights } = this.#index;
+    if (number >= 0) return { stem, number, weight: wordWeights[number] ?? 0, trust: 1 };
+    if (corrected < 0) return { stem, number: -1, weight: UNKNOWN_WEIGHT, trust: 0 };
+    const weight = wordWeights[corrected] ?? 0;
     return { stem: this.#index.word(corrected), number: corrected, weight, trust: CORRECTED };
-  }
-
-  #postings(number: number): number {
-    return (this.#index.postingOffsets[number + 1] ?? 0) - (this.#index.postingOffsets[number] ?? 0);
   }
 
   #addPostings(word: QueryWord, share: number): void {
@@ -166,11 +162,6 @@ export function spellings(term: string): string[] {
   const phrase = stemsOf(term).join(' ');
   const closed = stemsOf(term.replaceAll('-', '')).join(' ');
   return closed === phrase ? [phrase] : [phrase, closed];
-}
-
-/** BM25's weight of a word that `postings` of `entries` hold (Robertson and Zaragoza 2009, with the 1 that keeps it positive). */
-function inverseFrequency(entries: number, postings: number): number {
-  return postings === 0 ? 0 : Math.log(1 + (entries - postings + 0.5) / (postings + 0.5));
 }
 
 function firstAtLeast(sorted: Uint32Array, value: number): number {

@@ -16,17 +16,26 @@ export interface Ranked {
  * the question has no embedding: then an entry must share a word with it. Time grows with the entries, space does not.
  */
 export function rank(
-  fusion: Fusion,
+  { fusion, priors }: { readonly fusion: Fusion; readonly priors: Uint8Array },
   lookup: LookupResult,
   cosines: Float32Array | null,
   options: { readonly count: number; readonly minScore: number },
 ): Ranked[] {
   const minimum = Math.log(options.minScore / (1 - options.minScore));
   const best: { entry: number; logit: number }[] = [];
-  for (let entry = 0; entry < lookup.words.length; entry += 1) {
+  for (let entry = 0; entry < priors.length; entry += 1) {
     const words = lookup.words[entry] ?? 0;
+    const term = lookup.terms[entry] ?? 0;
     if (cosines === null && words === 0) continue;
-    const logit = logitOf(fusion, words, lookup.terms[entry] ?? 0, cosines?.[entry] ?? null);
+    const logit =
+      cosines === null
+        ? fusion.biasAlone + fusion.wordsAlone * words + fusion.termAlone * term ** 3
+        : withMeaning(fusion, {
+            cosine: cosines[entry] ?? 0,
+            words,
+            term,
+            prior: (priors[entry] ?? 0) / 255,
+          });
     const worst = best.length < options.count ? minimum : (best.at(-1)?.logit ?? minimum);
     if (!(logit > worst)) continue;
     if (best.length === options.count) best.pop();
@@ -38,12 +47,14 @@ export function rank(
 }
 
 /**
- * The shares are cubed: a question that is all term, or all words of one entry, is about it; one that only touches
- * on it ("a tight feeling in the chest") is a description, which meaning understands better than words do.
+ * The share of a term is cubed: a question that is all term is about it. One that only touches on it is a description
+ * ("pain in a tooth"), and a description does not name what it looks for: `touched` counts against the entry.
  */
-function logitOf(fusion: Fusion, words: number, term: number, cosine: number | null): number {
-  const covered = words ** 3;
-  const named = term ** 3;
-  if (cosine === null) return fusion.biasAlone + fusion.wordsAlone * covered + fusion.termAlone * named;
-  return fusion.bias + fusion.meaning * cosine + fusion.words * covered + fusion.term * named;
+function withMeaning(
+  fusion: Fusion,
+  { cosine, words, term, prior }: { cosine: number; words: number; term: number; prior: number },
+): number {
+  const touched = term > 0 ? fusion.touched : 0;
+  const named = fusion.term * term ** 3 + touched;
+  return fusion.bias + fusion.meaning * cosine + fusion.words * words + named + fusion.prior * prior;
 }

@@ -32,29 +32,37 @@ export function nearestWord(index: RetrievalIndex, stem: string): number {
 
 /**
  * Optimal string alignment: insertions, deletions, replacements, swaps of neighbours (Damerau, CACM 7(3), 1964).
- * Stops early with `limit + 1` once no cheaper way is left.
+ * Stops early with `limit + 1` once no cheaper way is left. At most 254 bytes a side.
  */
 export function editDistance(left: Uint8Array, right: Uint8Array, limit: number): number {
-  let beforeLast: number[] = [];
-  let last = Array.from({ length: right.length + 1 }, (_, column) => column);
+  let [beforeLast, last, current] = ROWS;
+  for (let column = 0; column <= right.length; column += 1) last[column] = column;
   for (let row = 1; row <= left.length; row += 1) {
-    const current = [row];
     let least = row;
+    current[0] = row;
     for (let column = 1; column <= right.length; column += 1) {
-      const isEqual = left[row - 1] === right[column - 1];
-      let cost = Math.min(
-        (last[column] ?? 0) + 1,
-        (current[column - 1] ?? 0) + 1,
-        (last[column - 1] ?? 0) + (isEqual ? 0 : 1),
-      );
-      const isSwap = left[row - 1] === right[column - 2] && left[row - 2] === right[column - 1];
-      if (row > 1 && column > 1 && isSwap) cost = Math.min(cost, (beforeLast[column - 2] ?? 0) + 1);
-      current.push(cost);
-      least = Math.min(least, cost);
+      const cost = cell({ left, right, row, column }, { beforeLast, last, current });
+      current[column] = cost;
+      if (cost < least) least = cost;
     }
     if (least > limit) return limit + 1;
-    beforeLast = last;
-    last = current;
+    [beforeLast, last, current] = [last, current, beforeLast];
   }
   return last[right.length] ?? limit + 1;
+}
+
+type Row = Uint8Array;
+/** Scratch space: this runs thousands of times a scan, never at once. */
+const ROWS: readonly [Row, Row, Row] = [new Uint8Array(256), new Uint8Array(256), new Uint8Array(256)];
+
+function cell(
+  { left, right, row, column }: { left: Uint8Array; right: Uint8Array; row: number; column: number },
+  { beforeLast, last, current }: { beforeLast: Row; last: Row; current: Row },
+): number {
+  const isEqual = left[row - 1] === right[column - 1];
+  const replaced = (last[column - 1] ?? 0) + (isEqual ? 0 : 1);
+  const cost = Math.min((last[column] ?? 0) + 1, (current[column - 1] ?? 0) + 1, replaced);
+  const isSwap =
+    row > 1 && column > 1 && left[row - 1] === right[column - 2] && left[row - 2] === right[column - 1];
+  return isSwap ? Math.min(cost, (beforeLast[column - 2] ?? 0) + 1) : cost;
 }

@@ -90,7 +90,7 @@ class RetrievalTask implements Task {
   }
 
   #passages(lookup: LookupResult, cosines: Float32Array | null): Passage[] {
-    const ranked = rank(this.#index.fusion, lookup, cosines, { count: MAX_PASSAGES, minScore: MIN_SCORE });
+    const ranked = rank(this.#index, lookup, cosines, { count: MAX_PASSAGES, minScore: MIN_SCORE });
     const least = (ranked[0]?.score ?? 0) * MIN_SHARE_OF_BEST;
     return ranked
       .filter(({ score }) => score >= least)

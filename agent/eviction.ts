@@ -1,0 +1,145 @@
+/**
+ * Bringing bytes back: which experts and cells go, and how. Experts go by the value that the residency policy gives them,
+ * lowest first; never one that is pinned or leased. An unload is asked for here and seen in a later decision.
+ */
+import type { Draft } from './draft.ts';
+import { mb } from './failures.ts';
+import { cellCharge, cellOf, entriesIn, leasesOn } from './residency.ts';
+import type { Cell, Entry, State } from './types.ts';
+
+/** Bytes that are on their way back: unloads and stops that were asked for and not seen yet. */
+export function bytesReturning(draft: Draft): number {
+  let total = 0;
+  for (const cell of draft.state.cells.values()) if (cell.stopping) total += cellCharge(draft.state, cell);
+  for (const { residency, expert } of draft.state.experts.values()) {
+    if (residency.state !== 'unloading') continue;
+    if (draft.state.cells.get(residency.cell)?.stopping !== true) total += expert.memory.residentBytes;
+  }
+  return total;
+}
+
+/** Lets the cells of so many bytes take no new work, idle experts first: they go as soon as they can. */
+export function drainVictims(draft: Draft, missingBytes: number, mayGo: (victim: Entry) => boolean): void {
+  let missing = missingBytes;
+  if (missing <= 0) return;
+  const ranked = rankVictims(draft, (one) => isVictim(draft, one) && mayGo(one));
+  const isBusy = ({ entry }: { entry: Entry }): boolean => leasesOn(draft.state, entry.expert.id) > 0;
+  const idleFirst = [...ranked.filter((one) => !isBusy(one)), ...ranked.filter(isBusy)];
+  for (const { entry } of idleFirst) {
+    if (missing <= 0) return;
+    const cell = cellOf(entry);
+    if (cell !== null) draft.putCell(cell, { draining: true });
+    missing -= bytesOf(draft.state, entry);
+  }
+}
+
+/** Bytes of all experts that may be evicted, now or once they are free of work. */
+export function bytesOfVictims(draft: Draft, mayGo: (victim: Entry) => boolean): number {
+  let total = 0;
+  for (const entry of draft.state.experts.values()) {
+    if (isVictim(draft, entry) && mayGo(entry)) total += bytesOf(draft.state, entry);
+  }
+  return total;
+}
+
+/** Bytes that come back with an expert: those of its cell too, if it hosts nothing else. */
+function bytesOf(state: State, entry: Entry): number {
+  const cell = state.cells.get(cellOf(entry) ?? '');
+  if (cell === undefined || cell.only === null) return entry.expert.memory.residentBytes;
+  return cellCharge(state, cell);
+}
+
+/** Ends the cells that host nothing; returns what they were charged. */
+export function stopEmptyCells(draft: Draft, keep: string | null): number {
+  let freed = 0;
+  for (const cell of [...draft.state.cells.values()]) {
+    if (cell.id === keep || cell.stopping || cell.emptySinceMs === null) continue;
+    freed += cellCharge(draft.state, cell);
+    stopCell(draft, cell, 'it hosts nothing', false);
+  }
+  return freed;
+}
+
+export function stopCell(draft: Draft, cell: Cell, why: string, kill: boolean): void {
+  draft.putCell(cell.id, { stopping: true });
+  draft.steps.push({ type: 'stop', cell: cell.id, kill });
+  draft.because(`${kill ? 'kill' : 'stop'} ${cell.id}: ${why}`);
+}
+
+/** Unloads the experts of least value until `missingBytes` are on their way; returns what is. */
+export function evict(
+  draft: Draft,
+  missingBytes: number,
+  what: string,
+  mayGo: (victim: Entry) => boolean = () => true,
+): number {
+  const chosen: { entry: Entry; value: number; bytes: number }[] = [];
+  let freed = 0;
+  for (const candidate of rankVictims(draft, (entry) => isEvictable(draft, entry) && mayGo(entry))) {
+    if (freed >= missingBytes) break;
+    const bytes = bytesOf(draft.state, candidate.entry);
+    chosen.push({ ...candidate, bytes });
+    freed += bytes;
+  }
+  for (const { entry, value } of withoutSurplus(chosen, freed - missingBytes)) {
+    unload(draft, entry, `${draft.policy.names.residency} value ${value.toFixed(2)}, ${what}`);
+    if (draft.policy.residency.ages) draft.set({ evictionAge: Math.max(draft.state.evictionAge, value) });
+  }
+  return freed;
+}
+
+/** The experts for which `isChosen` is true, of least value first. */
+function rankVictims(draft: Draft, isChosen: (victim: Entry) => boolean): { entry: Entry; value: number }[] {
+  const victims: { entry: Entry; value: number }[] = [];
+  for (const entry of draft.state.experts.values()) {
+    if (!isChosen(entry)) continue;
+    const { expert, lastUsedMs, uses, ageAtUse } = entry;
+    const { residentBytes, loadMs } = expert.memory;
+    victims.push({
+      entry,
+      value: draft.policy.residency.value({ bytes: residentBytes, loadMs, lastUsedMs, uses, ageAtUse }),
+    });
+  }
+  return victims.sort((a, b) => a.value - b.value || a.entry.lastUsedMs - b.entry.lastUsedMs);
+}
+
+/** Drops the victims that a later, larger one made needless. */
+function withoutSurplus<T extends { bytes: number }>(chosen: readonly T[], surplusBytes: number): T[] {
+  let surplus = surplusBytes;
+  return chosen.filter(({ bytes }) => {
+    if (bytes > surplus) return true;
+    surplus -= bytes;
+    return false;
+  });
+}
+
+export function isEvictable(draft: Draft, entry: Entry): boolean {
+  return isVictim(draft, entry) && leasesOn(draft.state, entry.expert.id) === 0;
+}
+
+/** True for an expert that may be evicted as soon as it holds no lease. */
+function isVictim(draft: Draft, entry: Entry): boolean {
+  if (entry.residency.state !== 'resident' || entry.expert.pinned) return false;
+  return draft.state.cells.get(entry.residency.cell)?.stopping !== true;
+}
+
+/** Asks for an expert's bytes back: its cell ends with it if it hosts nothing else. */
+export function unload(draft: Draft, entry: Entry, why: string): void {
+  const cell = cellOf(entry);
+  if (cell === null || entry.residency.state !== 'resident') return;
+  const { nowMs, settings } = draft.state;
+  draft.putEntry(entry.expert.id, {
+    residency: { state: 'unloading', cell, sinceMs: nowMs, deadlineMs: nowMs + settings.loadDeadlineMs },
+  });
+  draft.because(`unload ${entry.expert.id} from ${cell} (${mb(entry.expert.memory.residentBytes)}): ${why}`);
+  const host = draft.state.cells.get(cell);
+  if (host !== undefined && host.only !== null) stopCell(draft, host, 'it hosted that expert alone', false);
+  else draft.steps.push({ type: 'unload', expert: entry.expert.id, cell });
+}
+
+/** Notes since when a cell hosts nothing. */
+export function noteEmpty(draft: Draft, cell: string): void {
+  const empty = entriesIn(draft.state, cell).length === 0;
+  const since = draft.state.cells.get(cell)?.emptySinceMs ?? null;
+  if (empty !== (since !== null)) draft.putCell(cell, { emptySinceMs: empty ? draft.state.nowMs : null });
+}

@@ -1,0 +1,41 @@
+/** Looks at the device at intervals and tells the loop what is new: what moved notably, or that nothing did for long. */
+import { isNotable } from './monitor/monitor.ts';
+import type { Clock, Monitor } from './ports.ts';
+import type { Sample } from './types.ts';
+
+/** The log gets a sample at least this often, even if nothing moved. */
+const QUIET_MS = 60_000;
+
+export class Sampler {
+  readonly #monitor: Monitor;
+  readonly #clock: Clock;
+  readonly #tell: (sample: Sample) => void;
+  #last: { readonly sample: Sample; readonly atMs: number } | null = null;
+  #timer: NodeJS.Timeout | null = null;
+
+  constructor(monitor: Monitor, clock: Clock, tell: (sample: Sample) => void) {
+    this.#monitor = monitor;
+    this.#clock = clock;
+    this.#tell = tell;
+  }
+
+  start(periodMs: number): void {
+    this.stop();
+    this.look();
+    this.#timer = setInterval(() => this.look(), periodMs);
+  }
+
+  stop(): void {
+    if (this.#timer !== null) clearInterval(this.#timer);
+    this.#timer = null;
+  }
+
+  look(): void {
+    const sample = this.#monitor.sample();
+    const atMs = this.#clock.nowMs();
+    const quiet = this.#last !== null && atMs - this.#last.atMs < QUIET_MS;
+    if (quiet && !isNotable(sample, this.#last?.sample ?? null)) return;
+    this.#last = { sample, atMs };
+    this.#tell(sample);
+  }
+}

@@ -1,0 +1,142 @@
+/**
+ * Who may import whom. The order is that of ARCHITECTURE.md: words, then what is pure, then what acts, then what
+ * joins it all. A file of agent/ or policies/ that no zone names is an error, so a new file says where it belongs.
+ */
+export interface Zone {
+  readonly name: string;
+  /** Files, or folders with a slash at the end, from the root. The first zone that fits a file is its zone. */
+  readonly files: readonly string[];
+  /** Zones that it may import beside itself; `*` is all. */
+  readonly mayImport: readonly string[];
+  /** No `node:`, no await, no clock, no chance. */
+  readonly pure?: true;
+}
+
+export interface Rules {
+  readonly zones: readonly Zone[];
+  /** For each package, the zones that may import it. One that is not named may not be imported there at all. */
+  readonly packages: Readonly<Record<string, readonly string[]>>;
+  /** The files that may use `import.meta`: it has no meaning in the bundle but there. */
+  readonly importMeta: readonly string[];
+  readonly maxLines: number;
+}
+
+const CONTRACTS = ['types', 'contracts'];
+const LEAVES = [...CONTRACTS, 'plain'];
+
+export const RULES: Rules = {
+  zones: [
+    {
+      name: 'types',
+      files: ['agent/types.ts', 'agent/policy.ts', 'agent/tuning.ts'],
+      mayImport: [],
+      pure: true,
+    },
+    {
+      name: 'contracts',
+      files: ['agent/ports.ts', 'agent/service.ts', 'agent/errors.ts'],
+      mayImport: ['types'],
+    },
+    {
+      name: 'core',
+      files: [
+        'agent/residency.ts',
+        'agent/decide.ts',
+        'agent/admission.ts',
+        'agent/crashes.ts',
+        'agent/draft.ts',
+        'agent/eviction.ts',
+        'agent/failures.ts',
+        'agent/lessons.ts',
+        'agent/pressure.ts',
+        'agent/routing.ts',
+        'agent/upkeep.ts',
+      ],
+      mayImport: ['types'],
+      pure: true,
+    },
+    { name: 'policies', files: ['policies/'], mayImport: ['types'], pure: true },
+    // Functions of values that several adapters share.
+    {
+      name: 'plain',
+      files: [
+        'agent/bytes.ts',
+        'agent/codec.ts',
+        'agent/nearest.ts',
+        'agent/perception.ts',
+        'agent/validation.ts',
+        'agent/words.ts',
+      ],
+      mayImport: CONTRACTS,
+    },
+    { name: 'manifest', files: ['agent/catalog/manifest.ts'], mayImport: [] },
+    {
+      name: 'config',
+      files: ['agent/config.ts', 'agent/configuration.ts', 'agent/settings.ts'],
+      mayImport: [...LEAVES, 'manifest'],
+    },
+    {
+      name: 'engine',
+      files: ['agent/loop.ts', 'agent/execute.ts', 'agent/desk.ts'],
+      mayImport: [...LEAVES, 'core'],
+    },
+    // Adapters: each behind an interface of the core, none knows another.
+    { name: 'linux', files: ['agent/linux/'], mayImport: CONTRACTS },
+    { name: 'onnx', files: ['agent/onnx/'], mayImport: CONTRACTS },
+    { name: 'logging', files: ['agent/logging.ts'], mayImport: CONTRACTS },
+    { name: 'clock', files: ['agent/clock.ts'], mayImport: CONTRACTS },
+    { name: 'catalog', files: ['agent/catalog/'], mayImport: [...LEAVES, 'manifest', 'config'] },
+    { name: 'monitor', files: ['agent/monitor/'], mayImport: [...LEAVES, 'linux'] },
+    { name: 'store', files: ['agent/store/'], mayImport: LEAVES },
+    { name: 'http', files: ['agent/http/'], mayImport: LEAVES },
+    { name: 'cli', files: ['agent/cli/'], mayImport: LEAVES },
+    // What both ends of the pipe between agent and cell must agree on.
+    {
+      name: 'cell-protocol',
+      files: ['agent/cells/protocol.ts', 'agent/cells/channel.ts', 'agent/cells/validate.ts'],
+      mayImport: [...LEAVES, 'manifest'],
+    },
+    { name: 'cells', files: ['agent/cells/'], mayImport: [...LEAVES, 'manifest', 'linux', 'cell-protocol'] },
+    {
+      name: 'runtime',
+      files: ['agent/runtime/'],
+      mayImport: [...LEAVES, 'manifest', 'linux', 'cell-protocol'],
+    },
+    {
+      name: 'files',
+      files: ['agent/files.ts', 'agent/unpack.ts', 'agent/folders.ts', 'agent/launcher.ts'],
+      mayImport: CONTRACTS,
+    },
+    {
+      name: 'assembly',
+      files: ['agent/agent.ts', 'agent/chronicle.ts', 'agent/sampler.ts', 'agent/views.ts'],
+      mayImport: [
+        ...LEAVES,
+        'core',
+        'manifest',
+        'config',
+        'engine',
+        'logging',
+        'catalog',
+        'monitor',
+        'cells',
+      ],
+    },
+    { name: 'main', files: ['agent/main.ts', 'agent/start.ts'], mayImport: ['*'] },
+  ],
+  packages: {
+    typebox: ['manifest', 'config', 'http', 'catalog', 'plain'],
+    ajv: ['plain'],
+    fastify: ['http'],
+    'prom-client': ['http'],
+    pino: ['logging'],
+    'better-sqlite3': ['store'],
+    'onnxruntime-node': ['runtime'],
+    '@huggingface/tokenizers': ['runtime'],
+    '@huggingface/jinja': ['runtime'],
+    koffi: ['linux'],
+    '@bufbuild/protobuf': ['onnx'],
+  },
+  importMeta: ['agent/files.ts'],
+  maxLines: 400,
+};

@@ -1,0 +1,167 @@
+/** The host without a process: order, cancelling, and what a failed load leaves. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { FromCell, ToCell } from '../../agent/cells/protocol.ts';
+import { Host, type HostOptions } from '../../agent/runtime/host.ts';
+import { openScripted } from './scripted-task.ts';
+import { say, scripted } from './started.ts';
+
+/** A host whose messages are kept, and whose memory counts how often it was settled. */
+class HostUnderTest {
+  readonly sent: FromCell[] = [];
+  readonly released: string[] = [];
+  settled = 0;
+  readonly host: Host;
+  #waiters: (() => void)[] = [];
+
+  constructor(options: Partial<HostOptions> = {}) {
+    this.host = new Host({
+      send: (message) => {
+        this.sent.push(message);
+        for (const wake of this.#waiters.splice(0)) wake();
+      },
+      findTask: async () => openScripted,
+      startRuntime: async () => {},
+      openSession: async (_files, path) => this.#session(path),
+      memory: {
+        measure: async (work) => {
+          await work();
+          return { beforeBytes: 1, afterBytes: 2, peakBytes: 3, loadMs: 4 };
+        },
+        settle: () => {
+          this.settled += 1;
+        },
+        pssBytes: () => 5,
+      },
+      settleAfterMs: 60_000,
+      ...options,
+    });
+  }
+
+  load(call: number, expert: string, script: Parameters<typeof scripted>[1] = 'plain'): void {
+    this.host.receive({ type: 'load', call, expert, ...scripted(expert, script) });
+  }
+
+  run(call: number, question: string, expert = 'good'): void {
+    this.host.receive({ type: 'run', call, lease: call, expert, ask: say(question) } satisfies ToCell);
+  }
+
+  /** Resolves with the first message that `wanted` takes. */
+  async until(wanted: (message: FromCell) => boolean): Promise<FromCell> {
+    for (;;) {
+      const found = this.sent.find(wanted);
+      if (found !== undefined) return found;
+      await new Promise<void>((wake) => this.#waiters.push(wake));
+    }
+  }
+
+  answerTo(call: number): Promise<FromCell> {
+    return this.until(
+      (message) => message.type !== 'ready' && message.type !== 'delta' && message.call === call,
+    );
+  }
+
+  #session(path: string) {
+    const release = async () => {
+      this.released.push(path);
+    };
+    return { release } as Awaited<ReturnType<HostOptions['openSession']>>;
+  }
+}
+
+test('calls are answered in the order in which they came', async () => {
+  const given = new HostUnderTest();
+  given.load(1, 'good');
+  given.run(2, 'say one');
+  given.host.receive({ type: 'unload', call: 3, expert: 'good' });
+  given.run(4, 'say two');
+  const last = await given.answerTo(4);
+  assert.deepEqual(
+    given.sent.map((message) => message.type),
+    ['loaded', 'answered', 'unloaded', 'failed'],
+  );
+  assert.ok(last.type === 'failed' && last.failure.code === 'not_loaded');
+  await given.host.stop();
+});
+
+test('a run tells how long it waited and what its task spent', async () => {
+  const given = new HostUnderTest();
+  given.load(1, 'good');
+  given.run(2, 'say one');
+  const answer = await given.answerTo(2);
+  assert.ok(answer.type === 'answered');
+  assert.equal(answer.report.stages['run'], 0.5);
+  assert.ok((answer.report.stages['queue'] ?? -1) >= 0);
+  await given.host.stop();
+});
+
+test('stopping ends the run under way early, answers those that wait, and releases every expert', async () => {
+  const given = new HostUnderTest();
+  given.load(1, 'good', 'session');
+  given.run(2, 'endless');
+  given.run(3, 'say never');
+  await given.until((message) => message.type === 'delta');
+  await given.host.stop();
+  const [second, third] = [await given.answerTo(2), await given.answerTo(3)];
+  assert.ok(second.type === 'answered' && third.type === 'failed');
+  assert.equal(third.failure.code, 'cancelled');
+  assert.deepEqual(given.released, ['onnx/model.onnx']);
+});
+
+test('a task that fails half-way leaves no session open, and the expert can be loaded again', async () => {
+  let failures = 1;
+  const given = new HostUnderTest({
+    findTask: async () => async (context) => {
+      await context.openSession('first.onnx');
+      if (failures-- > 0) throw new Error('the second file is bad');
+      return await openScripted(context);
+    },
+  });
+  given.load(1, 'good');
+  const failed = await given.answerTo(1);
+  assert.ok(failed.type === 'failed' && failed.failure.code === 'bad_expert');
+  assert.deepEqual(given.released, ['first.onnx']);
+  given.load(2, 'good');
+  assert.equal((await given.answerTo(2)).type, 'loaded');
+  await given.host.stop();
+});
+
+test('a runtime that cannot be started fails the load and nothing else', async () => {
+  const given = new HostUnderTest({ startRuntime: () => Promise.reject(new Error('no such library')) });
+  given.load(1, 'good');
+  const failed = await given.answerTo(1);
+  assert.ok(failed.type === 'failed' && failed.failure.message.includes('no such library'));
+  await given.host.stop();
+});
+
+test('an answer that cannot be sent is a failure of its run', async () => {
+  const sent: FromCell[] = [];
+  const answered = Promise.withResolvers<FromCell>();
+  const given = new HostUnderTest({
+    send: (message) => {
+      if (message.type === 'answered') throw new Error('too large');
+      sent.push(message);
+      if (message.type === 'failed') answered.resolve(message);
+    },
+  });
+  given.load(1, 'good');
+  given.run(2, 'say one');
+  const failed = await answered.promise;
+  assert.ok(failed.type === 'failed' && failed.call === 2);
+  await given.host.stop();
+});
+
+test('memory is given back once there is no work, and not before', async (t) => {
+  t.mock.timers.enable({ apis: ['setTimeout'] });
+  const given = new HostUnderTest({ settleAfterMs: 1_000 });
+  given.load(1, 'good');
+  await given.answerTo(1);
+  t.mock.timers.tick(999);
+  given.run(2, 'say one');
+  await given.answerTo(2);
+  t.mock.timers.tick(999);
+  assert.equal(given.settled, 0);
+  t.mock.timers.tick(1);
+  assert.equal(given.settled, 1);
+  await given.host.stop();
+});

@@ -1,0 +1,144 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { deserialize, serialize } from 'node:v8';
+import fc from 'fast-check';
+import type { FromCell } from '../../agent/cells/protocol.ts';
+import { readMessage } from '../../agent/cells/validate.ts';
+import { AgentError } from '../../agent/errors.ts';
+
+const call = fc.nat();
+const amount = fc.double({ min: 0, max: 1e9, noNaN: true });
+const bytes = fc.option(fc.nat());
+const score = fc.double({ min: 0, max: 1, noNaN: true });
+const inputTokens = fc.nat();
+const vector = fc.float32Array({ minLength: 1, maxLength: 8, noNaN: true, noDefaultInfinity: true });
+
+const answer = fc.oneof(
+  fc.record({
+    kind: fc.constant('labels' as const),
+    labels: fc.array(fc.record({ label: fc.string(), score })),
+    inputTokens,
+  }),
+  fc.record({
+    kind: fc.constant('passages' as const),
+    passages: fc.array(fc.record({ title: fc.string(), text: fc.string(), source: fc.string(), score })),
+    inputTokens,
+  }),
+  fc.record({ kind: fc.constant('embeddings' as const), vectors: fc.array(vector), inputTokens }),
+  fc.record({
+    kind: fc.constant('text' as const),
+    text: fc.string(),
+    finish: fc.constantFrom('stop' as const, 'length' as const, 'cancelled' as const),
+    inputTokens,
+    outputTokens: fc.nat(),
+  }),
+);
+const stages = fc.dictionary(fc.constantFrom('queue', 'tokenize', 'run'), amount, { noNullPrototype: true });
+const report = fc.record({ beforeBytes: bytes, afterBytes: bytes, peakBytes: bytes, loadMs: amount });
+const failure = fc.record({
+  code: fc.string(),
+  message: fc.string(),
+  hint: fc.option(fc.string()),
+  retryable: fc.boolean(),
+});
+const honest: fc.Arbitrary<FromCell> = fc.oneof(
+  fc.record({ type: fc.constant('ready' as const), protocol: fc.nat() }),
+  fc.record({ type: fc.constant('loaded' as const), call, report }),
+  fc.record({ type: fc.constant('unloaded' as const), call, cellBytes: bytes }),
+  fc.record({ type: fc.constant('delta' as const), call, text: fc.string() }),
+  fc.record({ type: fc.constant('answered' as const), call, report: fc.record({ answer, stages }) }),
+  fc.record({ type: fc.constant('failed' as const), call, failure }),
+);
+
+test('every honest message is read as it is, after a journey', () => {
+  fc.assert(
+    fc.property(honest, (message) => {
+      assert.deepEqual(readMessage(deserialize(serialize(message))), structuredClone(message));
+    }),
+  );
+});
+
+test('any value is an honest message or malformed, and never anything else', () => {
+  fc.assert(
+    fc.property(fc.oneof(fc.anything(), fc.object()), (value) => {
+      try {
+        readMessage(value);
+      } catch (error) {
+        assert.ok(malformed(error), String(error));
+      }
+    }),
+  );
+});
+
+test('a message with any one field spoilt is malformed', () => {
+  const spoilt = fc.constantFrom(undefined, Number.NaN, -1, [], {}, Number.POSITIVE_INFINITY, () => 1);
+  fc.assert(
+    fc.property(honest, fc.nat(), spoilt, (message, which, value) => {
+      const copy = structuredClone(message);
+      const places = leaves(copy);
+      const place = places[which % places.length];
+      assert.ok(place !== undefined);
+      place.owner[place.key] = value;
+      assert.throws(() => readMessage(copy), malformed, JSON.stringify(place.key));
+    }),
+    { numRuns: 500 },
+  );
+});
+
+test('what was not asked for is left out', () => {
+  const read = readMessage({ type: 'ready', protocol: 1, extra: 'x', call: 3 });
+  assert.deepEqual(read, { type: 'ready', protocol: 1 });
+});
+
+test('bounds hold: long texts, many stages, holes in lists, probabilities above one', () => {
+  const text = { kind: 'text', text: 'x', finish: 'stop', inputTokens: 1, outputTokens: 1 };
+  const answered = (part: object, names = {}) => ({
+    type: 'answered',
+    call: 1,
+    report: { answer: { ...text, ...part }, stages: names },
+  });
+  readMessage(answered({}));
+  const refused = [
+    answered({ text: 'x'.repeat(5_000_000) }),
+    answered({}, Object.fromEntries(Array.from({ length: 33 }, (_, at) => [`s${'a'.repeat(at)}`, 1]))),
+    answered({}, { 'A user said this': 1 }),
+    answered({ kind: 'labels', labels: new Array(3) }),
+    answered({ kind: 'labels', labels: [{ label: 'x', score: 1.2 }] }),
+    answered({ kind: 'embeddings', vectors: [Float32Array.of(0, Number.NaN)] }),
+    answered({ kind: 'embeddings', vectors: [new Float32Array(0)] }),
+    answered({ kind: 'embeddings', vectors: [[1, 2]] }),
+  ];
+  for (const value of refused) assert.throws(() => readMessage(value), malformed);
+});
+
+test('an error never quotes the value', () => {
+  const secret = 'what a user said';
+  assert.throws(
+    () => readMessage({ type: secret, call: secret }),
+    (error) => error instanceof AgentError && !error.message.includes(secret),
+  );
+});
+
+interface Place {
+  readonly owner: Record<string, unknown>;
+  readonly key: string;
+}
+
+/** Every field of a message that holds no further fields. */
+function leaves(value: object): Place[] {
+  return Object.entries(value).flatMap(([key, inner]) =>
+    typeof inner === 'object' && inner !== null && !(inner instanceof Float32Array) && !isEmpty(inner)
+      ? leaves(inner)
+      : isEmpty(inner)
+        ? []
+        : [{ owner: value as Record<string, unknown>, key }],
+  );
+}
+
+function isEmpty(value: unknown): boolean {
+  return typeof value === 'object' && value !== null && Object.keys(value).length === 0;
+}
+
+function malformed(error: unknown): boolean {
+  return error instanceof AgentError && error.code === 'malformed';
+}

@@ -1,0 +1,97 @@
+/** Short forms for scenario tests: a world that starts with its experts, and decisions as short sentences. */
+import type { PolicyNames, Settings } from '../../agent/tuning.ts';
+import type { Decision, Event, Expert, Step } from '../../agent/types.ts';
+import { MB, settings } from './made.ts';
+import { type TrueSize, World } from './world.ts';
+
+export interface Setting {
+  readonly experts: readonly Expert[];
+  readonly settings?: Partial<Settings>;
+  readonly policies?: PolicyNames;
+  /** Experts that really take other bytes than they claim. */
+  readonly trueMb?: Readonly<Record<string, number>>;
+}
+
+/** A world in which the agent takes 60 MB and a bare cell 38 MB, and every expert what it claims unless said. */
+export function worldOf({ experts, settings: change = {}, policies, trueMb = {} }: Setting): World {
+  const sizes = new Map<string, TrueSize>();
+  for (const { id, memory } of experts) {
+    const mb = trueMb[id];
+    sizes.set(id, mb === undefined ? memory : { residentBytes: mb * MB, loadBytes: mb * MB });
+  }
+  const world = new World(settings({ cellBaseBytes: 38 * MB, ...change }), sizes, policies);
+  for (const expert of experts) world.happen({ type: 'installed', expert });
+  return world;
+}
+
+/** Asks for an expert, lets it load and answer: it is resident and unleased afterwards. */
+export function use(world: World, expert: string): void {
+  const request = `use-${expert}-${world.log.length}`;
+  world.ask(request, { model: expert });
+  if (world.underWay.includes(`load ${expert}`)) world.finish(`load ${expert}`);
+  world.finish(`grant ${request}`);
+}
+
+/** The steps of a decision, in short sentences. */
+export function said({ steps }: Decision): string[] {
+  return steps.map(sayStep);
+}
+
+export function sayStep(step: Step): string {
+  switch (step.type) {
+    case 'load':
+      return `load ${step.expert} in ${step.fresh ? 'the new ' : ''}${step.cell}`;
+    case 'unload':
+      return `unload ${step.expert} from ${step.cell}`;
+    case 'grant':
+      return `grant ${step.request}: ${step.expert} in ${step.cell}`;
+    case 'embed':
+      return `embed ${step.request} with ${step.expert} in ${step.cell}`;
+    case 'learn':
+      return `learn ${step.subject} with ${step.expert} in ${step.cell}`;
+    case 'reject':
+      return `refuse ${step.request}: ${step.failure.code}`;
+    case 'abstain':
+      return `abstain ${step.request}`;
+    case 'route':
+      return `route ${step.request}`;
+    case 'cancel':
+      return `cancel lease ${step.lease} in ${step.cell}`;
+    case 'stop':
+      return `${step.kill ? 'kill' : 'stop'} ${step.cell}`;
+  }
+}
+
+/** What happened, in a few words. */
+export function sayEvent(event: Event): string {
+  switch (event.type) {
+    case 'request':
+      return `request ${event.request} for ${event.model ?? 'auto'}`;
+    case 'features':
+      return `features of ${event.request}: ${event.embedding === null ? 'words alone' : 'an embedding'}`;
+    case 'released':
+      return `lease ${event.lease} ended ${event.outcome.ok ? 'well' : 'badly'}`;
+    case 'hungUp':
+      return `the client of ${event.request} hung up`;
+    case 'loaded':
+      return `${event.expert} was loaded in ${event.cell}`;
+    case 'loadFailed':
+      return `the load of ${event.expert} in ${event.cell} failed: ${event.error.message}`;
+    case 'unloaded':
+      return `${event.expert} was unloaded from ${event.cell}`;
+    case 'cellExited':
+      return `${event.cell} ended: ${event.cause}`;
+    case 'installed':
+      return `${event.expert.id} ${event.expert.version} installed`;
+    case 'removed':
+      return `${event.expert} removed`;
+    case 'learned':
+      return `examples of ${event.expert} learned`;
+    case 'command':
+      return `${event.command} ${event.expert} by hand`;
+    case 'sample':
+      return `sample: ${event.sample.availableBytes === null ? 'no data' : `${Math.round(event.sample.availableBytes / MB)} MB available`}`;
+    default:
+      return event.type;
+  }
+}

@@ -107,7 +107,7 @@ export const ConfigSchema = Type.Object(
         minScore: Type.Number({
           minimum: 0,
           maximum: 1,
-          default: 0.42,
+          default: 0.36,
           description: 'Below it the router abstains.',
         }),
         tieMargin: Type.Number({

@@ -167,3 +167,32 @@ test('the embedder is never idle, and with an idle time of 0 nobody is', () => {
   lasting.pass(10_000_000);
   assert.equal(lasting.state.experts.get('a')?.residency.state, 'resident');
 });
+
+test('an expert in a cell that is ending is no victim: its bytes are counted already', () => {
+  const world = worldOf({
+    experts: [
+      expert('stuck'),
+      expert('a'),
+      expert('busy', { lane: 'heavy' }),
+      expert('large', { isolation: 'own', residentMb: 180 }),
+    ],
+  });
+  for (const id of ['stuck', 'a', 'busy']) use(world, id);
+  world.ask('r1', { model: 'busy' });
+  world.ask('r2', { model: 'stuck' });
+  world.pass(10_000);
+  world.pass(2_000);
+  assert.deepEqual(said(world.ask('r3', { model: 'large' })), []);
+  assert.deepEqual(said(world.finish('stop fast-1')), []);
+  assert.deepEqual(said(world.finish('grant r1')), ['unload busy from heavy-2']);
+});
+
+test('a cell that was told to stop takes no load: there will be another', () => {
+  const world = worldOf({ experts: [expert('a')] });
+  use(world, 'a');
+  world.happen({ type: 'command', command: 'unload', expert: 'a' });
+  world.finish('unload a');
+  world.pass(30_000);
+  assert.deepEqual(world.underWay, ['stop fast-1']);
+  assert.deepEqual(said(world.ask('r1', { model: 'a' })), ['load a in the new fast-2']);
+});

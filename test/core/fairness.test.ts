@@ -118,3 +118,23 @@ test('while a load waits for a cell, the bytes that it will need are freed of wo
   world.hangUp('r4');
   assert.deepEqual(said(world.finish('grant r5')), ['load large in fast-2']);
 });
+
+test('no busy expert is kept from work for bytes that an idle one can give', () => {
+  const world = worldOf({
+    experts: [
+      expert('busy', { lane: 'heavy', residentMb: 60 }),
+      expert('idle', { isolation: 'own', residentMb: 60 }),
+      expert('quick', { residentMb: 10 }),
+      expert('large', { residentMb: 70 }),
+    ],
+    settings: { budgetBytes: 310 * MB },
+  });
+  for (const id of ['busy', 'quick', 'idle', 'idle']) use(world, id);
+  world.ask('r1', { model: 'busy' });
+  world.ask('r2', { model: 'quick' });
+  world.pass(1);
+  assert.deepEqual(said(world.ask('r3', { model: 'large' })), []);
+  world.pass(1);
+  assert.deepEqual(said(world.ask('r4', { model: 'busy' })), ['grant r4: busy in heavy-1']);
+  assert.deepEqual(said(world.finish('grant r2')), ['stop fast-3']);
+});

@@ -209,5 +209,21 @@ test('without data of the cells, bytes stay charged until their unload was repor
   world.finish('grant r1');
   assert.equal(world.state.cells.get('fast-1')?.measuredBytes, 0);
   assert.deepEqual(said(world.ask('r2', { model: 'b' })), ['unload a from fast-1']);
+  assert.deepEqual(said(world.happen({ type: 'tick' })), []);
   assert.deepEqual(said(world.finish('unload a')), ['load b in the new heavy-2']);
+});
+
+test('an eviction raises the age from which later uses count, so that old favourites go in the end', () => {
+  const world = worldOf({
+    experts: ['a', 'b', 'c'].map((id) => expert(id, { residentMb: 40 })),
+    settings: { budgetBytes: 180 * MB },
+  });
+  use(world, 'a');
+  use(world, 'a');
+  use(world, 'b');
+  world.ask('r1', { model: 'c' });
+  assert.equal(world.state.evictionAge, 50 / 40, 'the value of b: one use of 50 ms for 40 MB');
+  world.finish('unload b');
+  world.finish('load c');
+  assert.equal(world.state.experts.get('c')?.ageAtUse, 50 / 40);
 });

@@ -63,14 +63,30 @@ function startWaitingLoads(draft: Draft): void {
     asked.add(phase.expert);
     const entry = draft.entry(phase.expert);
     if (entry === undefined || entry.residency.state !== 'absent') continue;
-    if (refuseHopeless(draft, entry, pinned)) continue;
+    const fitted = fitBound(draft, entry, pinned);
+    if (refuseHopeless(draft, fitted, pinned)) continue;
     const { lane } = entry.expert;
     if (draft.state.nowMs < entry.notBeforeMs || closedLanes.has(lane)) continue;
-    const admission = admit(draft, entry, request, heldBytes);
+    const admission = admit(draft, fitted, request, heldBytes);
     if (admission === 'started') continue;
-    heldBytes += heldFor(draft, entry, request);
+    heldBytes += heldFor(draft, fitted, request);
     for (const closed of admission === 'waits for bytes' ? LANES : [lane]) closedLanes.add(closed);
   }
+}
+
+/**
+ * A bound is a guess. Where it is more than could ever be free, and the weights are not, the expert is tried with all
+ * that could be: its first load tells what it takes.
+ */
+function fitBound(draft: Draft, entry: Entry, pinned: readonly Entry[]): Entry {
+  const { expert } = entry;
+  const { memory } = expert;
+  if (memory.measured) return entry;
+  const beside = leastBudgetBesidePinned(draft.state, expert, pinned) - memory.loadBytes;
+  const roomBytes = draft.state.settings.budgetBytes - beside;
+  if (memory.loadBytes <= roomBytes || roomBytes < expert.weightBytes) return entry;
+  const residentBytes = Math.min(memory.residentBytes, roomBytes);
+  return { ...entry, expert: { ...expert, memory: { ...memory, residentBytes, loadBytes: roomBytes } } };
 }
 
 /** Free bytes that younger loads must leave to one that waits for a cell: what no victim will give it. */
@@ -82,11 +98,11 @@ function heldFor(draft: Draft, entry: Entry, waiter: Request): number {
 /** Loads without a waiter: what is pinned or was asked for by hand may evict, the router's embedder takes slack only. */
 export function loadWanted(draft: Draft): void {
   const { state } = draft;
-  if (state.pressure.level === 'high' || hasBlockedWaiter(draft)) return;
+  if (state.pressure.level === 'high' || state.nowMs < state.restUntilMs || hasBlockedWaiter(draft)) return;
   const pinned = pinnedEntries(state);
   for (const entry of state.experts.values()) {
-    const { expert, residency, wanted, notBeforeMs, fate } = entry;
-    if (residency.state !== 'absent' || fate !== null || state.nowMs < notBeforeMs) continue;
+    const { expert, residency, wanted, dismissed, notBeforeMs, fate } = entry;
+    if (residency.state !== 'absent' || fate !== null || dismissed || state.nowMs < notBeforeMs) continue;
     const byHand = wanted || expert.pinned;
     if (!byHand && expert.id !== state.settings.embedder) continue;
     if (leastBudgetBesidePinned(state, expert, pinned) > state.settings.budgetBytes) continue;
@@ -193,6 +209,8 @@ function startLoad(
       deadlineMs: nowMs + settings.loadDeadlineMs,
     },
     wanted: false,
+    dismissed: false,
+    expert,
   });
   draft.steps.push({ type: 'load', expert: expert.id, cell: cell.id, lane: cell.lane, fresh });
   const bound = expert.memory.measured ? 'measured' : 'a bound';

@@ -119,6 +119,7 @@ export class Agent implements Service {
       desk: this.#desk,
       clock,
       push: (happening) => this.#loop.push(happening),
+      state: () => this.#loop.state,
     });
   }
 

@@ -1,30 +1,13 @@
-/**
- * The decision function: (state, event, policy) -> what to do, why, and the next state. Synchronous and pure: it reads
- * no clock, does no I/O and changes nothing that it was given, so every decision can be logged, explained and replayed.
- *
- * An event first changes the facts (below, one function a kind); what follows from the facts is the same for all and
- * in upkeep.ts: deadlines, memory given back, loads, grants.
- */
-import { blame, isWornOut, quarantine } from './crashes.ts';
 import { Draft } from './draft.ts';
-import { noteEmpty } from './eviction.ts';
 import { failures, mb } from './failures.ts';
+import { cellExited, loaded, loadFailed, unloaded, unloadFailed } from './hosting.ts';
 import { forgetAllLessons, learned } from './lessons.ts';
 import type { Policy } from './policy.ts';
 import { readPressure } from './pressure.ts';
-import {
-  cellCharge,
-  cellOf,
-  entriesIn,
-  heldBytes,
-  isLoadingIn,
-  oldestLease,
-  profileOf,
-  reservedBytes,
-} from './residency.ts';
+import { cellCharge, isLoadingIn, reservedBytes } from './residency.ts';
 import { advance } from './routing.ts';
 import type { Settings } from './tuning.ts';
-import type { Cell, Decision, Entry, Event, Expert, Failure, Lease, Phase, State } from './types.ts';
+import type { Decision, Entry, Event, Expert, Phase, State } from './types.ts';
 import { cancelLease, settle } from './upkeep.ts';
 
 type Of<T extends Event['type']> = Extract<Event, { type: T }>;
@@ -42,6 +25,7 @@ export function initialState(settings: Settings, agentBytes: number): State {
     agentBytes,
     sample: null,
     pressure: { level: 'ok', why: 'nothing was measured yet' },
+    restUntilMs: 0,
     evictionAge: 0,
     nextCell: 1,
     nextLease: 1,
@@ -86,6 +70,8 @@ function apply(draft: Draft, event: Event): void {
       return loadFailed(draft, event);
     case 'unloaded':
       return unloaded(draft, event);
+    case 'unloadFailed':
+      return unloadFailed(draft, event);
     case 'cellExited':
       return cellExited(draft, event);
     case 'sample':
@@ -123,6 +109,7 @@ function installed(draft: Draft, expert: Expert): void {
       notBeforeMs: 0,
       lastError: null,
       wanted: false,
+      dismissed: false,
       fate: null,
     });
   }
@@ -206,123 +193,6 @@ function released(draft: Draft, event: Of<'released'>): void {
   );
 }
 
-// ---- experts in cells -----------------------------------------------------------------------------------------
-
-/** The entry, if it is in that state in that cell; an event about anything else is late and says nothing. */
-function inState(draft: Draft, id: string, cell: string, state: Entry['residency']['state']): Entry | null {
-  const entry = draft.entry(id);
-  return entry !== undefined && entry.residency.state === state && cellOf(entry) === cell ? entry : null;
-}
-
-function loaded(draft: Draft, event: Of<'loaded'>): void {
-  const entry = inState(draft, event.expert, event.cell, 'loading');
-  const cell = draft.state.cells.get(event.cell);
-  if (entry === null || cell === undefined) return;
-  const { report } = event;
-  // Only the first load in a cell shows what it costs bare: later ones may find what unloads left behind.
-  if (cell.measuredBytes === 0 && report.beforeBytes !== null)
-    draft.putCell(cell.id, { baseBytes: report.beforeBytes });
-  const memory = profileOf(entry.expert.memory, report, heldBytes(draft.state, cell.id));
-  if (report.afterBytes !== null) draft.putCell(cell.id, { measuredBytes: report.afterBytes });
-  draft.putEntry(event.expert, {
-    expert: { ...entry.expert, memory },
-    residency: { state: 'resident', cell: cell.id, sinceMs: draft.state.nowMs },
-    lastError: null,
-  });
-  draft.because(
-    `${event.expert} is in ${cell.id}: ${mb(memory.residentBytes)}, ${Math.round(report.loadMs)} ms`,
-  );
-}
-
-function loadFailed(draft: Draft, event: Of<'loadFailed'>): void {
-  const entry = inState(draft, event.expert, event.cell, 'loading');
-  if (entry === null) return;
-  draft.putEntry(event.expert, { residency: { state: 'absent' } });
-  noteEmpty(draft, event.cell);
-  failedToLoad(draft, event.expert, event.error);
-}
-
-function failedToLoad(draft: Draft, expert: string, error: Failure): void {
-  draft.putEntry(expert, { lastError: error });
-  if (!error.retryable) return quarantine(draft, expert, error);
-  blame(draft, expert, `its load failed: ${error.message}`);
-  if (isWornOut(draft, expert)) return quarantine(draft, expert, error);
-  // Waiters stay for one more try; whoever has had it is told.
-  for (const waiter of [...draft.state.requests.values()]) {
-    if (waiter.phase.name !== 'waiting' || waiter.phase.expert !== expert) continue;
-    if (waiter.phase.purpose !== 'answer') continue;
-    if (waiter.attempt > 0) draft.reject(waiter.id, failures.loadFailed(expert, error), 1_000);
-    else draft.putRequest(waiter.id, { attempt: 1 });
-  }
-}
-
-function unloaded(draft: Draft, event: Of<'unloaded'>): void {
-  const entry = inState(draft, event.expert, event.cell, 'unloading');
-  if (entry === null) return;
-  draft.putEntry(event.expert, { residency: { state: 'absent' } });
-  noteEmpty(draft, event.cell);
-  // What a cell measures while something loads in it says nothing of the unload.
-  if (event.cellBytes !== null && !isLoadingIn(draft.state, event.cell))
-    draft.putCell(event.cell, { measuredBytes: event.cellBytes });
-  const after =
-    event.cellBytes === null ? 'nothing was measured' : `${event.cell} measures ${mb(event.cellBytes)}`;
-  draft.because(`${event.expert} left ${event.cell}: ${after}`);
-}
-
-function cellExited(draft: Draft, event: Of<'cellExited'>): void {
-  const cell = draft.state.cells.get(event.cell);
-  if (cell === undefined) return;
-  draft.because(`${cell.id} ended: ${event.cause}`);
-  const leases = [...draft.state.leases.values()].filter((lease) => lease.cell === cell.id);
-  const worked = oldestLease(draft.state, cell.id);
-  for (const lease of leases) draft.dropLease(lease.id);
-  if (worked !== null && !cell.stopping) blame(draft, worked.expert, `its process ended (${event.cause})`);
-  emptyCell(draft, cell, event.cause);
-  draft.dropCell(cell.id);
-  for (const lease of leases) retryOrRefuse(draft, lease, event);
-}
-
-/** Every expert of a cell that ended is absent; a load that was under way has failed. */
-function emptyCell(draft: Draft, cell: Cell, cause: string): void {
-  const { nowMs, settings } = draft.state;
-  for (const { expert, residency } of entriesIn(draft.state, cell.id)) {
-    const isLate = residency.state === 'loading' && nowMs >= residency.deadlineMs;
-    const error: Failure = {
-      code: 'cell_exited',
-      message: isLate
-        ? `it did not end within ${settings.loadDeadlineMs / 1000} s`
-        : `its process ended (${cause})`,
-      hint: null,
-      retryable: true,
-    };
-    draft.putEntry(expert.id, { residency: { state: 'absent' } });
-    if (residency.state === 'loading') failedToLoad(draft, expert.id, error);
-    else if (isWornOut(draft, expert.id))
-      quarantine(draft, expert.id, { ...error, message: `${error.message}, again` });
-  }
-}
-
-/** A request whose cell died is tried once more, unless part of its answer went out already. */
-function retryOrRefuse(draft: Draft, lease: Lease, event: Of<'cellExited'>): void {
-  if (lease.request === null) return;
-  const known = draft.state.requests.get(lease.request);
-  if (known === undefined || lease.cancelled) return;
-  if (event.answered.includes(known.id)) return draft.dropRequest(known.id);
-  if (known.attempt > 0) return draft.reject(known.id, failures.cellExited(lease.expert, event.cause), 1_000);
-  if (draft.entry(lease.expert)?.residency.state === 'quarantined') {
-    return draft.reject(known.id, failures.cellExited(lease.expert, event.cause));
-  }
-  const { nowMs, settings } = draft.state;
-  const waitUntilMs = Math.max(known.waitUntilMs, nowMs + settings.loadWaitMs);
-  const purpose = lease.purpose === 'embed' ? 'embed' : 'answer';
-  draft.putRequest(known.id, {
-    attempt: 1,
-    waitUntilMs,
-    phase: { name: 'waiting', purpose, expert: lease.expert },
-  });
-  draft.because(`${known.id} is tried once more`);
-}
-
 // ---- the device, and people -----------------------------------------------------------------------------------
 
 function sampled(draft: Draft, event: Of<'sample'>): void {
@@ -351,13 +221,18 @@ function command(draft: Draft, event: Of<'command'>): void {
     case 'load':
       return draft.putEntry(event.expert, {
         wanted: entry.residency.state === 'absent',
+        dismissed: false,
         notBeforeMs: 0,
         fate: entry.fate?.kind === 'unload' ? null : entry.fate,
       });
     case 'unload':
-      return draft.putEntry(event.expert, { wanted: false, fate: entry.fate ?? { kind: 'unload' } });
+      return draft.putEntry(event.expert, {
+        wanted: false,
+        dismissed: true,
+        fate: entry.fate ?? { kind: 'unload' },
+      });
     case 'pin':
-      return draft.putEntry(event.expert, { expert: { ...entry.expert, pinned: true } });
+      return draft.putEntry(event.expert, { dismissed: false, expert: { ...entry.expert, pinned: true } });
     case 'unpin':
       return draft.putEntry(event.expert, { expert: { ...entry.expert, pinned: false } });
     case 'clear':

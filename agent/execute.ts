@@ -13,6 +13,7 @@ export interface ExecutorOptions {
   readonly desk: Desk;
   readonly clock: Clock;
   readonly push: (happening: Happening) => void;
+  readonly state: () => State;
 }
 
 type Of<T extends Step['type']> = Extract<Step, { type: T }>;
@@ -179,6 +180,8 @@ export class Executor {
     const { catalog, runtime, push } = this.#options;
     try {
       await catalog.verify(expert);
+      // The load may have been given up while its files were hashed: then nobody would know of the process.
+      if (!this.#isLoading(expert, cell)) return;
       const report = await runtime.load(cell, lane, expert);
       push({ type: 'loaded', expert, cell, report });
     } catch (error) {
@@ -187,13 +190,18 @@ export class Executor {
     }
   }
 
+  #isLoading(expert: string, cell: CellId): boolean {
+    const residency = this.#options.state().experts.get(expert)?.residency;
+    return residency?.state === 'loading' && residency.cell === cell;
+  }
+
   async #unload({ expert, cell }: Of<'unload'>): Promise<void> {
     const { runtime, push } = this.#options;
     try {
       push({ type: 'unloaded', expert, cell, cellBytes: await runtime.unload(cell, expert) });
     } catch (error) {
-      // What a cell cannot release, its end releases; the exit is the event.
-      if (toFailure(error).code !== CELL_EXITED) runtime.stop(cell, true);
+      const failure = toFailure(error);
+      if (failure.code !== CELL_EXITED) push({ type: 'unloadFailed', expert, cell, error: failure });
     }
   }
 

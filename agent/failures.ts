@@ -80,9 +80,9 @@ export const failures = {
     hint: error.hint,
     retryable: error.retryable,
   }),
-  cellExited: (expert: ExpertId, cause: string): Failure => ({
+  cellExited: (expert: ExpertId, cause: string, again: boolean): Failure => ({
     code: 'cell_exited',
-    message: `the process of expert "${expert}" ended while it worked (${cause}), twice`,
+    message: `the process of expert "${expert}" ended while it worked (${cause})${again ? ', again' : ''}`,
     hint: 'Try again; expertd explain shows what happened.',
     retryable: true,
   }),

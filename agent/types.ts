@@ -58,6 +58,8 @@ export interface Expert {
   readonly lane: Lane;
   readonly isolation: 'shared' | 'own';
   readonly memory: MemoryProfile;
+  /** Size of its weights on the disk: it cannot take less. */
+  readonly weightBytes: number;
   /** Its input holds the request's embedding: the embedder runs first, if it is resident. */
   readonly needsEmbedding: boolean;
   readonly pinned: boolean;
@@ -67,20 +69,16 @@ export interface Expert {
 /** Where an expert is. `leased` is not a state of its own: it is resident with leases. */
 export type Residency =
   | { readonly state: 'absent' }
-  | {
-      readonly state: 'loading';
-      readonly cell: CellId;
-      readonly sinceMs: number;
-      readonly deadlineMs: number;
-    }
+  | ({ readonly state: 'loading' } & InCell)
   | { readonly state: 'resident'; readonly cell: CellId; readonly sinceMs: number }
-  | {
-      readonly state: 'unloading';
-      readonly cell: CellId;
-      readonly sinceMs: number;
-      readonly deadlineMs: number;
-    }
+  | ({ readonly state: 'unloading' } & InCell)
   | { readonly state: 'quarantined'; readonly reason: string; readonly sinceMs: number };
+
+interface InCell {
+  readonly cell: CellId;
+  readonly sinceMs: number;
+  readonly deadlineMs: number;
+}
 
 /** One row of the residency table. */
 export interface Entry {
@@ -98,6 +96,8 @@ export interface Entry {
   readonly lastError: Failure | null;
   /** Somebody asked for it by hand: it is loaded without a waiter. */
   readonly wanted: boolean;
+  /** Unloaded by hand: it comes back for a request or by hand, not because it is pinned or the router's embedder. */
+  readonly dismissed: boolean;
   /** What happens to it as soon as it holds no lease. */
   readonly fate: Fate | null;
 }
@@ -209,6 +209,8 @@ export interface State {
   readonly agentBytes: number;
   readonly sample: Sample | null;
   readonly pressure: Pressure;
+  /** Loads that nobody waits for rest until then: a cell ended while it had nothing to do, as if it had been killed. */
+  readonly restUntilMs: number;
   /** Rises to the value of what is evicted (GreedyDual-Size-Frequency's L). */
   readonly evictionAge: number;
   readonly nextCell: number;
@@ -262,6 +264,12 @@ export type Event = { readonly atMs: number } & (
       readonly expert: ExpertId;
       readonly cell: CellId;
       readonly cellBytes: number | null;
+    }
+  | {
+      readonly type: 'unloadFailed';
+      readonly expert: ExpertId;
+      readonly cell: CellId;
+      readonly error: Failure;
     }
   | {
       readonly type: 'cellExited';

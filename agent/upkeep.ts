@@ -199,6 +199,7 @@ export function nextDueMs(state: State): number {
   };
   // What happens in a cell that is ending is over when its exit is reported; time alone brings nothing there.
   const ends = (cell: string): boolean => state.cells.get(cell)?.stopping !== false;
+  if (state.restUntilMs > state.nowMs) consider(state.restUntilMs);
   for (const request of state.requests.values())
     if (request.phase.name === 'waiting') consider(request.waitUntilMs);
   for (const lease of state.leases.values()) if (!ends(lease.cell)) consider(lease.deadlineMs);

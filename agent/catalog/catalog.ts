@@ -245,7 +245,7 @@ function answers(directory: string, { version, sources }: Wanted): boolean {
 function foldersOf(directory: string): string[] {
   try {
     return readdirSync(directory, { withFileTypes: true })
-      .filter((entry) => entry.isDirectory() && entry.name !== 'rebuild' && !entry.name.startsWith('.'))
+      .filter((entry) => entry.isDirectory() && !entry.name.startsWith('.'))
       .map((entry) => join(directory, entry.name))
       .sort();
   } catch (cause) {

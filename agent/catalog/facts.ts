@@ -10,8 +10,8 @@ import type { Package } from './package.ts';
 /** A maker measured on another machine: what he says is taken with this margin until the first load here. */
 const FOREIGN_MARGIN = 1.3;
 /** Bound for a package that says nothing: weights, their packed copy, and what a session needs beside them. */
-const BLIND_FACTOR = 2.5;
-const BLIND_EXTRA_BYTES = 32 * 1024 ** 2;
+const BLIND_FACTOR = 2.2;
+const BLIND_EXTRA_BYTES = 24 * 1024 ** 2;
 /** Bytes a second at which an unknown load is expected: reading from a slow card, and packing. */
 const BLIND_BYTES_PER_MS = 80_000;
 const BLIND_LOAD_MS = 150;
@@ -35,6 +35,9 @@ export function expertOf(found: Package, { memory, embedderDigest, pinned }: Fac
     lane: manifest.task === 'text-generation' ? 'heavy' : 'fast',
     isolation: manifest.isolation ?? 'shared',
     memory: memory.profile(digest) ?? boundOf(manifest),
+    weightBytes: manifest.files
+      .filter(({ path }) => path.startsWith(modelStem(manifest)))
+      .reduce((sum, { bytes }) => sum + bytes, 0),
     needsEmbedding: manifest.task === 'retrieval',
     pinned,
     routing: {
@@ -44,6 +47,11 @@ export function expertOf(found: Package, { memory, embedderDigest, pinned }: Fac
       prototypes: routing.examples.length === 0 ? [] : learned,
     },
   };
+}
+
+/** The graph and its external data share this beginning: `onnx/model`. */
+function modelStem({ model }: Manifest): string {
+  return model.path.replace(/\.onnx$/, '');
 }
 
 /** What a package is taken to need before it was ever loaded here. */

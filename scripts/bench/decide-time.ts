@@ -98,6 +98,7 @@ function expert(id: string, prototypes: readonly Int8Array[]): Expert {
     lane: 'fast',
     isolation: 'shared',
     memory: { residentBytes: 20 * MB, loadBytes: 25 * MB, loadMs: 100, measured: true },
+    weightBytes: 1_000_000,
     needsEmbedding: false,
     pinned: false,
     routing: { languages: ['*'], rules: [], vocabulary: new Uint32Array(), prototypes },

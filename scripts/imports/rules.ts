@@ -47,6 +47,7 @@ export const RULES: Rules = {
         'agent/draft.ts',
         'agent/eviction.ts',
         'agent/failures.ts',
+        'agent/hosting.ts',
         'agent/lessons.ts',
         'agent/pressure.ts',
         'agent/routing.ts',

@@ -46,6 +46,7 @@ export function expert(
     lane: 'fast',
     isolation: 'shared',
     memory: { residentBytes: residentMb * MB, loadBytes: loadMb * MB, loadMs: 100, measured: true },
+    weightBytes: 1 * MB,
     needsEmbedding: false,
     pinned: false,
     routing: { languages: ['*'], rules: [], vocabulary: new Uint32Array(), prototypes: [] },

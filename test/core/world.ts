@@ -269,6 +269,10 @@ export class World {
         }
         return this.#loaded(step.expert, step.cell, report);
       case 'unload':
+        if (fault === 'broken') {
+          this.happen({ type: 'unloadFailed', expert: step.expert, cell: step.cell, error: BAD });
+          return;
+        }
         this.#cells.get(step.cell)?.delete(step.expert);
         // A failed unload is one that gives no bytes back.
         if (fault !== 'none')

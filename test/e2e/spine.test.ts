@@ -37,8 +37,13 @@ test('a question about a language is answered by lang-id, about the text and not
 });
 
 test('once the embedder is resident and has learned the examples, meaning decides', async () => {
-  await agent.untilResident('embedder');
-  const response = await agent.ask('my heart beats much too fast, what do doctors call that?');
+  const question = 'my heart beats much too fast, what do doctors call that?';
+  await agent.until(
+    async () =>
+      (await (await agent.post('/expertd/v1/route', { question })).json()) as { expert: string | null },
+    ({ expert }) => expert === 'medical',
+  );
+  const response = await agent.ask(question);
   await agent.text(response);
   assert.equal(header(response, 'expert'), 'medical');
   const story = await agent.explain(header(response, 'decision'));

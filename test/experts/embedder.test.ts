@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { existsSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { readModel } from '../../agent/onnx/model.ts';
-import { listFiles, parseManifest } from '../../experts/rebuild/manifest.ts';
+import { listFiles, parseManifest } from '../../scripts/experts/manifest.ts';
 import { cosine, EMBEDDER, embed, openPackage } from '../runtime/embedding-open.ts';
 
 const manifest = parseManifest(readFileSync(`${EMBEDDER}/expert.json`, 'utf8'));

@@ -3,8 +3,8 @@ import { readFileSync } from 'node:fs';
 import { after, test } from 'node:test';
 import { hashRule, perceive } from '../../agent/perception.ts';
 import type { Label } from '../../agent/ports.ts';
-import { listFiles, parseManifest } from '../../experts/rebuild/manifest.ts';
 import { rules } from '../../policies/router/rules.ts';
+import { listFiles, parseManifest } from '../../scripts/experts/manifest.ts';
 import { chat, LANG_ID, openPackage, plainRun } from '../runtime/embedding-open.ts';
 
 const manifest = parseManifest(readFileSync(`${LANG_ID}/expert.json`, 'utf8'));

@@ -1,3 +1,5 @@
+import '../runtime/retrieval-telemetry.ts';
+
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
@@ -8,7 +10,7 @@ import { openSession } from '../../agent/runtime/session.ts';
 import type { Task } from '../../agent/runtime/task.ts';
 import { findTask } from '../../agent/runtime/tasks/index.ts';
 import { RetrievalIndex } from '../../agent/runtime/tasks/retrieval-index.ts';
-import { listFiles, parseManifest } from '../../experts/rebuild/manifest.ts';
+import { listFiles, parseManifest } from '../../scripts/experts/manifest.ts';
 import { chat, passagesOf, RUN } from '../runtime/retrieval-package.ts';
 
 const EXPERTS = join(import.meta.dirname, '../../experts');
@@ -113,7 +115,7 @@ describe('the medical glossary with the embedder', { skip: reason }, () => {
     const described = {
       'my heart beats too fast, what is that called?': 'tachycardia',
       'fear of closed spaces like elevators': 'claustrophobia',
-      'I stop breathing again and again when I am asleep': 'sleep apnea',
+      'ringing in my ears that never stops': 'tinnitus',
     };
     for (const [question, title] of Object.entries(described)) {
       assert.ok(
@@ -121,11 +123,8 @@ describe('the medical glossary with the embedder', { skip: reason }, () => {
         `${question} -> ${await titles(question)}`,
       );
     }
-    const byWords = await passagesOf(
-      medical,
-      chat('I stop breathing again and again when I am asleep', null),
-    );
-    assert.notEqual(byWords[0]?.title, 'sleep apnea');
+    const byWords = await passagesOf(medical, chat('my heart beats too fast, what is that called?', null));
+    assert.ok(byWords.every(({ title }) => title !== 'tachycardia'));
   });
 
   test('scores mean something: a named term is near certain, a question about the world is not', async () => {

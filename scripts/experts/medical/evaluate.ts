@@ -1,9 +1,10 @@
 /**
  * Measures `experts/medical` on questions that nothing was fitted on, by meaning and words, by meaning alone, and by
- * words alone; writes the figures into `quality` of its expert.json. `questions.json` showed gaps in the selection of
- * entries, which were closed; `questions-unseen.json` was written after that, and what it misses was never looked at.
+ * words alone; writes the figures into `quality` of its expert.json. `questions.json` showed faults that were mended
+ * (missing entries, everyday words); `questions-unseen.json` was written after that, and its misses are not looked at:
+ * `--misses` lists those of the first set only.
  *
- *     node experts/rebuild/medical/evaluate.ts [--misses]
+ *     node scripts/experts/medical/evaluate.ts [--misses]
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -17,7 +18,7 @@ import { ask, embed, openExpert } from './embedding.ts';
 import { entriesByTerm, type Question } from './fitting-samples.ts';
 
 const HERE = import.meta.dirname;
-const FOLDER = join(HERE, '../../medical');
+const FOLDER = join(HERE, '../../../experts/medical');
 const MANIFEST = join(FOLDER, 'expert.json');
 const SHOWN = 3;
 
@@ -40,10 +41,10 @@ async function main(showMisses: boolean): Promise<void> {
     meaning: await openMeaning(join(FOLDER, manifest.index.entries)),
     words: (question) => ask(medical, question, null),
   };
-  const measure = (file: string) => measureSet(file, embedder, ways, showMisses);
+  const measure = (file: string, show: boolean) => measureSet(file, embedder, ways, show);
   const quality = {
-    ...(await measure('questions.json')),
-    unseen: await measure('questions-unseen.json'),
+    ...(await measure('questions.json', showMisses)),
+    unseen: await measure('questions-unseen.json', false),
   };
   await Promise.all([embedder.release(), medical.release()]);
   const written: { quality?: object } = JSON.parse(readFileSync(MANIFEST, 'utf8'));

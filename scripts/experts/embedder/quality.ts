@@ -1,6 +1,6 @@
 /**
  * Measures the embedder as the router uses it, on CLINC150 (Larson et al. 2019, CC-BY-3.0; 150 intents):
- * `node experts/rebuild/embedder/quality.ts experts/embedder TRAIN_JSON VALIDATION_JSON`, both `[[text, intent], ...]`.
+ * `node scripts/experts/embedder/quality.ts experts/embedder TRAIN_JSON VALIDATION_JSON`, both `[[text, intent], ...]`.
  *
  * Two readings of the same vectors: the nearest of 150 centroids, and the nearest single training text.
  */

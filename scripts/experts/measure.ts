@@ -1,6 +1,6 @@
 /**
  * Measures an expert in a process of its own, as a cell would host it:
- * `node experts/rebuild/measure.ts FOLDER [TEXT]` prints what its load added to the process (bytes of PSS), its time,
+ * `node scripts/experts/measure.ts FOLDER [TEXT]` prints what its load added to the process (bytes of PSS), its time,
  * and the time of a run.
  */
 import { readFile } from 'node:fs/promises';

@@ -22,6 +22,7 @@ import type {
   AskRequest,
   DecisionQuery,
   DecisionRow,
+  DecisionTold,
   ExpertView,
   Explanation,
   Health,
@@ -75,6 +76,7 @@ export class Agent implements Service {
   readonly #loop: Loop;
   #config: Config;
   #upkeep: NodeJS.Timeout | undefined;
+  readonly #listeners = new Set<(told: DecisionTold) => void>();
   #ready = false;
   #stopping = false;
   #requests = 0;
@@ -274,6 +276,11 @@ export class Agent implements Service {
     };
   }
 
+  subscribe(listener: (told: DecisionTold) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
   // ---- inside -------------------------------------------------------------------------------------------------
 
   #settings(config: Config) {
@@ -308,6 +315,9 @@ export class Agent implements Service {
   #onDecision(event: Event, decision: Decision, sequence: number): void {
     this.#chronicle.note(event, decision, sequence);
     this.#executor.carryOut(event, decision, sequence);
+    const { reasons, choice, steps } = decision;
+    const told = { id: sequence, atMs: event.atMs, event: event.type, reasons, choice, steps };
+    for (const listener of this.#listeners) listener(told);
   }
 
   #onFault(event: Event, error: unknown): void {

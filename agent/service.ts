@@ -3,7 +3,7 @@
  * `agent.ts` implements it over the loop.
  */
 import type { Answer, Ask } from './ports.ts';
-import type { Choice, ExpertId, Failure, Loading, Pressure, Task, Want } from './types.ts';
+import type { Choice, Event, ExpertId, Failure, Loading, Pressure, Step, Task, Want } from './types.ts';
 
 export interface Service {
   /**
@@ -21,6 +21,18 @@ export interface Service {
   /** The whole story of one decision: what was asked, candidates, steps, loads and evictions, outcome. */
   explain(id: number): Explanation | null;
   health(): Health;
+  /** Tells of every decision from now on, as it is carried out; returns what ends that. The listener must not throw. */
+  subscribe(listener: (told: DecisionTold) => void): () => void;
+}
+
+/** A decision as it happens. */
+export interface DecisionTold {
+  readonly id: number;
+  readonly atMs: number;
+  readonly event: Event['type'];
+  readonly reasons: readonly string[];
+  readonly choice: Choice | null;
+  readonly steps: readonly Step[];
 }
 
 export interface AskRequest {

@@ -7,6 +7,7 @@ import type {
   AskRequest,
   DecisionQuery,
   DecisionRow,
+  DecisionTold,
   ExpertView,
   Explanation,
   Health,
@@ -51,6 +52,7 @@ export function refusal(code: string, change: Partial<Refusal> & { failure?: Fai
 }
 
 export class FakeService implements Service {
+  readonly #listeners = new Set<(told: DecisionTold) => void>();
   readonly asked: AskRequest[] = [];
   readonly commands: string[] = [];
   /** Signals of the requests, in their order. */
@@ -138,6 +140,20 @@ export class FakeService implements Service {
 
   health(): Health {
     return this.healthView;
+  }
+
+  subscribe(listener: (told: DecisionTold) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /** Tells all who subscribed, as an agent does after each decision. */
+  tell(told: DecisionTold): void {
+    for (const listener of this.#listeners) listener(told);
+  }
+
+  get subscribers(): number {
+    return this.#listeners.size;
   }
 
   #choose(request: AskRequest): string | null {

@@ -96,7 +96,7 @@ test('before the first load the bound is conservative, and a profile of this dev
   const found = readPackage(writeExpert(root, 'bounded'));
   const options = { embedderDigest: null, pinned: false };
   const blind = expertOf(found, { ...options, memory: emptyMemory() });
-  assert.ok(blind.memory.residentBytes > 30e6 && !blind.memory.measured);
+  assert.ok(blind.memory.residentBytes > 24e6 && !blind.memory.measured);
   const told = expertOf(
     { ...found, manifest: { ...found.manifest, memory: { residentBytes: 10e6, loadBytes: 12e6 } } },
     { ...options, memory: emptyMemory() },

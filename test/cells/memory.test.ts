@@ -120,7 +120,8 @@ test('60 MB come in with an expert and go with it', { timeout: 120_000 }, async 
     assert.ok(grown > 40 * MB && grown < 180 * MB, `grown by ${grown} in round ${round}`);
     assert.ok(peakBytes >= grown, `peak ${peakBytes} of ${grown}`);
     const left = await started.cells.unload('heavy-1', 'sixty');
-    assert.ok(left !== null && left < bare + 12 * MB, `${left} left of ${bare} in round ${round}`);
+    // PSS also rises by up to 25 MB when other processes of the same Node end: their share of its text falls to us.
+    assert.ok(left !== null && left < bare + 37 * MB, `${left} left of ${bare} in round ${round}`);
     t.diagnostic(`bare ${bare / MB} MB, load +${grown / MB}, peak ${peakBytes / MB}, unloaded ${left / MB}`);
   }
 });

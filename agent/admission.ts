@@ -9,9 +9,11 @@
  *  4 what can never fit is refused with the numbers
  * Bytes count as free when a measurement saw them return, so an eviction and the load it is for are two decisions.
  */
+
 import type { Draft } from './draft.ts';
 import { bytesOfVictims, bytesReturning, drainVictims, evict, stopEmptyCells } from './eviction.ts';
 import { failures, loadingOf, mb } from './failures.ts';
+import { isSense } from './language.ts';
 import { spareBytes } from './pressure.ts';
 import {
   committedBytes,
@@ -104,7 +106,7 @@ export function loadWanted(draft: Draft): void {
     const { expert, residency, wanted, dismissed, notBeforeMs, fate } = entry;
     if (residency.state !== 'absent' || fate !== null || dismissed || state.nowMs < notBeforeMs) continue;
     const byHand = wanted || expert.pinned;
-    if (!byHand && expert.id !== state.settings.embedder) continue;
+    if (!byHand && !isSense(state, expert.id)) continue;
     if (leastBudgetBesidePinned(state, expert, pinned) > state.settings.budgetBytes) continue;
     if (admit(draft, entry, null, 0, byHand) !== 'started' && byHand) return;
   }
@@ -165,7 +167,11 @@ function admit(
   mayEvict = true,
 ): Admission {
   const { state } = draft;
-  const place = placeFor(draft, entry);
+  const place = placeFor(
+    draft,
+    entry,
+    waiter !== null || (mayEvict && !isLoadingInLane(draft, entry.expert.lane)),
+  );
   if (place.kind === 'none') return 'waits for a cell';
   const neededBytes = entry.expert.memory.loadBytes + (place.kind === 'fresh' ? freshCellBytes(state) : 0);
   const freeBytes = state.settings.budgetBytes - committedBytes(state) - heldBytes;
@@ -235,8 +241,8 @@ function openCell(draft: Draft, entry: Entry): Cell {
   return cell;
 }
 
-/** Where an expert could be loaded (2). */
-function placeFor(draft: Draft, entry: Entry): Place {
+/** Where an expert could be loaded (2). What nobody waits for opens no second cell only because the first one loads. */
+function placeFor(draft: Draft, entry: Entry, mayOpen: boolean): Place {
   const { state } = draft;
   const { expert } = entry;
   if (expert.isolation === 'own') return { kind: 'fresh' };
@@ -246,11 +252,15 @@ function placeFor(draft: Draft, entry: Entry): Place {
   const idle = ready.find((cell) => leasesIn(state, cell.id) === 0);
   if (idle !== undefined) return { kind: 'idle', cell: idle };
   const neededBytes = expert.memory.loadBytes + freshCellBytes(state);
-  const fits = committedBytes(state) + neededBytes <= state.settings.budgetBytes;
+  const fits = mayOpen && committedBytes(state) + neededBytes <= state.settings.budgetBytes;
   if (cells.length === 0 || (fits && cells.length < state.settings.maxCells[expert.lane]))
     return { kind: 'fresh' };
   const draining = ready.find((cell) => cell.draining) ?? ready[0];
   return draining === undefined ? { kind: 'none' } : { kind: 'drain', cell: draining };
+}
+
+function isLoadingInLane({ state }: Draft, lane: Lane): boolean {
+  return [...state.cells.values()].some((cell) => cell.lane === lane && isLoadingIn(state, cell.id));
 }
 
 /** Frees `missingBytes` for a load (3), or as much as can be freed now. */

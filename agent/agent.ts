@@ -1,22 +1,22 @@
 /**
  * The agent: wires the loop to its ports, and is the Service that the front doors see. Constructing it starts nothing.
  */
+import { askedOf } from './asked.ts';
 import { type CatalogEvent, ExpertCatalog } from './catalog/catalog.ts';
-import type { CellCommand } from './cells/cell.ts';
-import { Cells } from './cells/cells.ts';
+import type { Package } from './catalog/package.ts';
 import { Chronicle } from './chronicle.ts';
 import type { Config } from './config.ts';
-import { decide, initialState } from './decide.ts';
+import { initialState } from './decide.ts';
 import { Desk } from './desk.ts';
+import { DryRuns } from './dry-run.ts';
 import { AgentError, toFailure } from './errors.ts';
 import { Executor } from './execute.ts';
+import { problemsOf, vacantRoles } from './health.ts';
 import type { Logger } from './logging.ts';
 import { Loop } from './loop.ts';
-import { LinuxMonitor } from './monitor/monitor.ts';
-import { perceive, quantize } from './perception.ts';
+import { perceive } from './perception.ts';
 import type { Policy } from './policy.ts';
-import type { Ask, Asked, Clock, Log, Memory } from './ports.ts';
-import { cellOf } from './residency.ts';
+import type { Ask, Clock, Log, Memory, Monitor, OnCellExit, Runtime } from './ports.ts';
 import { Sampler } from './sampler.ts';
 import type {
   AskRequest,
@@ -26,15 +26,17 @@ import type {
   ExpertView,
   Explanation,
   Health,
+  Listeners,
   LogHealth,
   Refusal,
   Reply,
   Service,
+  SplitMessage,
   StateView,
 } from './service.ts';
-import { policyNamesOf, settingsOf } from './settings.ts';
+import { AGENT_BYTES, type DeviceMemory, policyNamesOf, settingsOf } from './settings.ts';
 import type { PolicyNames } from './tuning.ts';
-import type { Choice, Decision, Event, ExpertId, Failure, RequestId } from './types.ts';
+import type { CellId, Choice, Decision, Event, ExpertId, Failure, Features, RequestId } from './types.ts';
 import { expertViews, stateView } from './views.ts';
 
 /** The record as the agent needs it: what the loop writes, what people read. */
@@ -46,12 +48,30 @@ export interface Ledger extends Log, Memory {
   maintain(): 'done' | 'more';
 }
 
+/** The cells as the agent needs them: what the core asks of them, and their end. */
+export interface AgentRuntime extends Runtime {
+  /** Ends all cells, politely until the deadline; resolves when every exit was reported. No load is taken after it. */
+  shutdown(timeoutMs: number): Promise<void>;
+}
+
+export interface RuntimeHooks {
+  /** Throws an AgentError where there is no such expert. */
+  readonly locate: (expert: ExpertId) => Package;
+  readonly onExit: OnCellExit;
+}
+
+export interface AgentMonitor extends Monitor {
+  /** Memory limit of the control groups that this process is in; null where there is none. */
+  limitBytes(): number | null;
+}
+
 export interface AgentOptions {
   readonly config: Config;
   readonly version: string;
   readonly expertsDir: string;
   readonly installDir: string;
-  readonly cellCommand: CellCommand;
+  readonly openRuntime: (hooks: RuntimeHooks) => AgentRuntime;
+  readonly openMonitor: (pids: () => ReadonlyMap<CellId, number>) => AgentMonitor;
   readonly policyOf: (names: PolicyNames) => Policy;
   readonly ledger: Ledger;
   readonly clock: Clock;
@@ -59,8 +79,6 @@ export interface AgentOptions {
   readonly sha256: (text: string) => string;
 }
 
-/** What the agent is taken to weigh before it was measured. */
-const AGENT_BOUND_BYTES = 80 * 1024 ** 2;
 /** Time between two rounds of upkeep of the record. */
 const MAINTAIN_MS = 5_000;
 
@@ -68,8 +86,8 @@ export class Agent implements Service {
   readonly #options: AgentOptions;
   readonly #desk = new Desk();
   readonly #chronicle: Chronicle;
-  readonly #cells: Cells;
-  readonly #monitor: LinuxMonitor;
+  readonly #runtime: AgentRuntime;
+  readonly #device: DeviceMemory;
   readonly #sampler: Sampler;
   readonly #catalog: ExpertCatalog;
   readonly #executor: Executor;
@@ -77,10 +95,12 @@ export class Agent implements Service {
   #config: Config;
   #upkeep: NodeJS.Timeout | undefined;
   readonly #listeners = new Set<(told: DecisionTold) => void>();
+  /** Settles when no configuration is being taken; never rejects. */
+  #settled: Promise<void> = Promise.resolve();
   #ready = false;
   #stopping = false;
   #requests = 0;
-  #dryRuns = 0;
+  readonly #dryRuns: DryRuns;
   readonly #startedMs: number;
 
   constructor(options: AgentOptions) {
@@ -89,16 +109,15 @@ export class Agent implements Service {
     this.#config = config;
     this.#startedMs = clock.nowMs();
     this.#chronicle = new Chronicle(log);
-    this.#cells = new Cells({
-      command: options.cellCommand,
+    this.#runtime = options.openRuntime({
       locate: (id) => this.#locate(id),
       onExit: (cell, cause) => this.#executor.cellExited(cell, cause),
-      log,
     });
-    this.#monitor = new LinuxMonitor({ pids: () => this.#cells.pids() });
-    this.#sampler = new Sampler(this.#monitor, clock, (sample) =>
-      this.#loop.push({ type: 'sample', sample }),
-    );
+    const monitor = options.openMonitor(() => this.#runtime.pids());
+    // Once: what expertd takes later must not count as if somebody else had taken it.
+    const { availableBytes, totalBytes } = monitor.sample();
+    this.#device = { availableBytes, totalBytes, limitBytes: monitor.limitBytes() };
+    this.#sampler = new Sampler(monitor, clock, (sample) => this.#loop.push({ type: 'sample', sample }));
     this.#catalog = new ExpertCatalog({
       expertsDir: options.expertsDir,
       installDir: options.installDir,
@@ -107,7 +126,7 @@ export class Agent implements Service {
       emit: (event) => this.#fromCatalog(event),
     });
     this.#loop = new Loop({
-      state: initialState(this.#settings(config), AGENT_BOUND_BYTES),
+      state: initialState(settingsOf(config, this.#device), AGENT_BYTES),
       policy: policyOf(policyNamesOf(config)),
       log: ledger,
       clock,
@@ -115,7 +134,7 @@ export class Agent implements Service {
       onFault: (event, error) => this.#onFault(event, error),
     });
     this.#executor = new Executor({
-      runtime: this.#cells,
+      runtime: this.#runtime,
       catalog: this.#catalog,
       memory: ledger,
       desk: this.#desk,
@@ -123,30 +142,33 @@ export class Agent implements Service {
       push: (happening) => this.#loop.push(happening),
       state: () => this.#loop.state,
     });
+    this.#dryRuns = new DryRuns({
+      runtime: this.#runtime,
+      loop: this.#loop,
+      clock,
+      onTrouble: (failure) => log.debug({ failure }, 'the embedder did not answer a dry run'),
+    });
   }
 
   /** Reads the experts and begins to work. Rejects with an AgentError where the experts' folder cannot be read. */
-  async start(): Promise<void> {
-    this.#configured(this.#config);
-    this.#sampler.start(this.#config.memory.sampleMs);
-    await this.#catalog.reconcile(this.#config);
-    await this.#loop.decided();
-    this.#ready = true;
-    this.#upkeep = setInterval(() => this.#maintain(), MAINTAIN_MS);
+  start(): Promise<void> {
+    return this.#inTurn(async () => {
+      await this.#take(this.#config);
+      if (this.#stopping) return;
+      this.#ready = true;
+      this.#maintain();
+    });
   }
 
   /** Takes another configuration. Rejects, and changes nothing, where it cannot be used. */
-  async reload(config: Config): Promise<void> {
-    const { http, stateDir, expertsDir } = this.#config;
-    this.#configured(config);
-    await this.#catalog.reconcile(config);
-    if (
-      JSON.stringify([http, stateDir, expertsDir]) !==
-      JSON.stringify([config.http, config.stateDir, config.expertsDir])
-    ) {
-      this.#options.log.warn({}, 'http, stateDir and expertsDir change at the next start only');
-    }
-    this.#config = config;
+  reload(config: Config): Promise<void> {
+    return this.#inTurn(async () => {
+      const later = changesAtStart(this.#config, config);
+      await this.#take(config);
+      this.#options.log.level = config.log.level;
+      if (later.length > 0)
+        this.#options.log.warn({}, `${later.join(', ')}: what changed there counts from the next start on`);
+    });
   }
 
   /** Ends everything: new requests are refused, those under way get until the deadline, then cells end. */
@@ -160,62 +182,40 @@ export class Agent implements Service {
     for (const id of this.#desk.ids())
       this.#desk.refuse(id, { failure: SHUTTING_DOWN, retryAfterMs: 1_000, loading: null });
     this.#sampler.stop();
-    clearInterval(this.#upkeep);
+    clearTimeout(this.#upkeep);
     await this.#loop.decided();
     // From here on nothing is decided: a cell that ends would only be replaced.
     this.#loop.stop();
-    await this.#cells.shutdown(Math.max(500, deadlineMs - clock.nowMs()));
+    await this.#runtime.shutdown(Math.max(500, deadlineMs - clock.nowMs()));
   }
 
   // ---- Service ------------------------------------------------------------------------------------------------
 
-  ask(request: AskRequest, onDelta: (text: string) => void, signal: AbortSignal): Promise<Reply> {
-    const id = `${this.#startedMs.toString(36).replace('.', '')}-${++this.#requests}`;
-    const { promise, resolve, reject } = Promise.withResolvers<Reply>();
+  ask(request: AskRequest, listeners: Listeners, signal: AbortSignal): Promise<Reply> {
     if (this.#stopping) return Promise.reject(refusalOf(SHUTTING_DOWN));
-    const text = textOf(request.ask);
+    if (!this.#ready) return Promise.reject(refusalOf(STARTING));
+    const { want, model, ask, waitMs } = request;
+    const features = featuresOf(ask);
+    const asked = askedOf(ask, this.#options.sha256, this.#config.log.text);
+    const id = `${Math.floor(this.#startedMs).toString(36)}-${++this.#requests}`;
+    const { promise, resolve, reject } = Promise.withResolvers<Reply>();
     this.#desk.open(id, {
-      ask: request.ask,
-      onDelta,
+      ask,
+      listeners,
       answer: (reply) => resolve(this.#withNotes(reply)),
       refuse: reject,
     });
-    this.#loop.push(
-      {
-        type: 'request',
-        request: id,
-        want: request.want,
-        model: request.model,
-        features: perceive(request.ask.kind === 'chat' ? request.ask.question : ''),
-        waitMs: request.waitMs,
-      },
-      this.#asked(text),
-    );
+    this.#loop.push({ type: 'request', request: id, want, model, features, waitMs }, asked);
     const hangUp = (): void => this.#hangUp(id, reject);
     if (signal.aborted) hangUp();
     else signal.addEventListener('abort', hangUp, { once: true });
     return promise.finally(() => signal.removeEventListener('abort', hangUp));
   }
 
-  async route(question: string): Promise<Choice> {
-    const embedding = await this.#embedForDryRun(question);
-    const { state, policy } = this.#loop;
-    const request = `dry-run-${++this.#dryRuns}`;
-    const features = { ...perceive(question), embedding };
-    const event = {
-      type: 'request',
-      request,
-      want: 'chat',
-      model: null,
-      features,
-      waitMs: 0,
-      atMs: state.nowMs,
-    } as const;
-    // `decide` is pure: asking it costs nothing, and its steps are not carried out.
-    const { choice, steps } = decide(state, event, policy);
-    if (choice !== null) return choice;
-    const refusal = steps.find((step) => step.type === 'reject' && step.request === request);
-    throw refusalOf(refusal?.type === 'reject' ? refusal.failure : SHUTTING_DOWN);
+  async route(message: SplitMessage): Promise<Choice> {
+    const chosen = await this.#dryRuns.choose(message);
+    if ('code' in chosen) throw refusalOf(chosen);
+    return chosen;
   }
 
   async command(
@@ -242,7 +242,8 @@ export class Agent implements Service {
   state(): StateView {
     return stateView({
       state: this.#loop.state,
-      pids: this.#cells.pids(),
+      device: this.#sampler.latest?.device ?? null,
+      pids: this.#runtime.pids(),
       policies: this.#loop.policy.names,
       log: this.#options.ledger.health(),
       counts: this.#chronicle.counts,
@@ -258,21 +259,12 @@ export class Agent implements Service {
   }
 
   health(): Health {
-    const log = this.#options.ledger.health();
-    const problems: Failure[] = this.experts().flatMap(({ error }) => (error === null ? [] : [error]));
-    if (log.state === 'degraded')
-      problems.push({
-        code: 'log_degraded',
-        message: log.reason ?? 'decisions are not recorded',
-        hint: null,
-        retryable: true,
-      });
     return {
       live: true,
       ready: this.#ready && !this.#stopping,
       version: this.#options.version,
       uptimeMs: this.#options.clock.nowMs() - this.#startedMs,
-      problems,
+      problems: problemsOf(this.#loop.state, this.experts(), this.#options.ledger.health()),
     };
   }
 
@@ -283,17 +275,25 @@ export class Agent implements Service {
 
   // ---- inside -------------------------------------------------------------------------------------------------
 
-  #settings(config: Config) {
-    const sample = this.#monitor.sample();
-    const { availableBytes, totalBytes } = sample;
-    return settingsOf(config, { availableBytes, totalBytes, limitBytes: this.#monitor.limitBytes() });
+  /** One configuration at a time, in the order in which they came. */
+  #inTurn(work: () => Promise<void>): Promise<void> {
+    const done = this.#settled.then(work);
+    this.#settled = done.catch(() => undefined);
+    return done;
   }
 
-  #configured(config: Config): void {
-    const names = policyNamesOf(config);
-    const settings = this.#settings(config);
-    this.#loop.usePolicy(this.#options.policyOf(names));
-    this.#loop.push({ type: 'configured', settings, policies: names });
+  async #take(config: Config): Promise<void> {
+    const settings = settingsOf(config, this.#device);
+    await this.#catalog.reconcile(config, () => {
+      this.#config = config;
+      const policies = policyNamesOf(config);
+      this.#loop.usePolicy(this.#options.policyOf(policies));
+      this.#loop.push({ type: 'configured', settings, policies });
+      this.#sampler.start(config.memory.sampleMs);
+    });
+    await this.#loop.decided();
+    for (const failure of vacantRoles(this.#loop.state))
+      this.#options.log.warn({ failure }, 'a role is vacant');
   }
 
   #fromCatalog(event: CatalogEvent): void {
@@ -306,7 +306,7 @@ export class Agent implements Service {
     this.#loop.push(event);
   }
 
-  #locate(id: ExpertId) {
+  #locate(id: ExpertId): Package {
     const found = this.#catalog.package(id);
     if (found === null) throw new AgentError('bad_expert', `no package of expert "${id}" is on this device`);
     return found;
@@ -331,8 +331,9 @@ export class Agent implements Service {
 
   /** A step at a time, so that requests come in between. */
   #maintain(): void {
-    if (this.#stopping || this.#options.ledger.maintain() === 'done') return;
-    setImmediate(() => this.#maintain());
+    if (this.#stopping) return;
+    if (this.#options.ledger.maintain() === 'more') setImmediate(() => this.#maintain());
+    else this.#upkeep = setTimeout(() => this.#maintain(), MAINTAIN_MS);
   }
 
   #hangUp(id: RequestId, reject: (refusal: Refusal) => void): void {
@@ -341,38 +342,24 @@ export class Agent implements Service {
     reject(refusalOf(HUNG_UP));
   }
 
-  #asked(text: string): Asked {
-    return {
-      sha256: this.#options.sha256(text),
-      chars: text.length,
-      text: this.#config.log.text ? text : null,
-    };
-  }
-
   /** Says in what way an answer is less than it could be. */
   #withNotes(reply: Reply): Reply {
     return this.#options.ledger.health().state === 'ok' ? reply : { ...reply, degraded: 'not-recorded' };
   }
+}
 
-  /** A dry run holds no lease: where the embedder leaves meanwhile, words decide. */
-  async #embedForDryRun(question: string): Promise<Int8Array | null> {
-    const { embedder } = this.#loop.state.settings;
-    const entry = embedder === null ? undefined : this.#loop.state.experts.get(embedder);
-    const cell = entry === undefined || entry.residency.state !== 'resident' ? null : cellOf(entry);
-    if (embedder === null || cell === null) return null;
-    const ask: Ask = { kind: 'embeddings', texts: [question] };
-    try {
-      const { answer } = await this.#cells.run(
-        { cell, lease: -++this.#dryRuns, expert: embedder, ask },
-        () => undefined,
-      );
-      const [vector] = answer.kind === 'embeddings' ? answer.vectors : [];
-      return vector === undefined ? null : quantize(vector);
-    } catch (error) {
-      this.#options.log.debug({ failure: toFailure(error) }, 'the embedder did not answer a dry run');
-      return null;
-    }
-  }
+/** Parts of the configuration that differ and are read at the start only. */
+function changesAtStart(before: Config, after: Config): string[] {
+  const fixed = ({ http, stateDir, expertsDir, log: { maxRows, maxBytes, syncMs } }: Config) => ({
+    http,
+    stateDir,
+    expertsDir,
+    log: { maxRows, maxBytes, syncMs },
+  });
+  const [was, is] = [fixed(before), fixed(after)];
+  return (['http', 'stateDir', 'expertsDir', 'log'] as const).filter(
+    (key) => JSON.stringify(was[key]) !== JSON.stringify(is[key]),
+  );
 }
 
 const SHUTTING_DOWN: Failure = {
@@ -381,14 +368,19 @@ const SHUTTING_DOWN: Failure = {
   hint: 'Try again once it has started.',
   retryable: true,
 };
+const STARTING: Failure = {
+  code: 'not_ready',
+  message: 'the agent is still reading its experts',
+  hint: 'Try again shortly; /readyz tells when it is ready.',
+  retryable: true,
+};
 const HUNG_UP: Failure = { code: 'hung_up', message: 'the client hung up', hint: null, retryable: false };
 
 function refusalOf(failure: Failure): Refusal {
   return { failure, decision: null, retryAfterMs: null, loading: null };
 }
 
-/** All that was asked, for its hash. */
-function textOf(ask: Ask): string {
-  if (ask.kind === 'embeddings') return ask.texts.join('\n');
-  return ask.messages.map(({ role, content }) => `${role}: ${content}`).join('\n');
+/** Only a chat is routed by what it says. */
+function featuresOf(ask: Ask): Features {
+  return ask.kind === 'chat' ? perceive(ask.question, ask.focus) : perceive('');
 }

@@ -10,12 +10,11 @@ export const systemClock: Clock = {
   at(atMs, callback) {
     let timer: NodeJS.Timeout;
     const arm = (): void => {
-      const leftMs = atMs - systemClock.nowMs();
-      timer = setTimeout(
-        leftMs > MAX_TIMEOUT_MS ? arm : callback,
-        Math.min(Math.max(0, leftMs), MAX_TIMEOUT_MS),
-      );
+      const leftMs = Math.max(0, Math.ceil(atMs - systemClock.nowMs()));
+      timer = setTimeout(ring, Math.min(leftMs, MAX_TIMEOUT_MS));
     };
+    // Timers count whole milliseconds of a clock that is read once a turn: one may go off a little early.
+    const ring = (): void => (systemClock.nowMs() < atMs ? arm() : callback());
     arm();
     return () => clearTimeout(timer);
   },

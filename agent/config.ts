@@ -85,6 +85,10 @@ export const ConfigSchema = Type.Object(
       default: 'embedder',
       description: 'Expert that turns requests into vectors for the router; null routes by words alone.',
     }),
+    languageDetector: Type.Union([ExpertIdSchema, Type.Null()], {
+      default: 'lang-id',
+      description: 'Expert that names the language of a request for the router; null minds no languages.',
+    }),
     generalist: Type.Union([ExpertIdSchema, Type.Null()], {
       default: null,
       description: 'Expert that takes what no specialist claims.',

@@ -4,6 +4,7 @@
  */
 import { readFileSync } from 'node:fs';
 import { dirname, isAbsolute, resolve } from 'node:path';
+import { parseBytes } from './bytes.ts';
 import { type Config, ConfigSchema } from './config.ts';
 import { AgentError } from './errors.ts';
 import { checker } from './validation.ts';
@@ -16,6 +17,9 @@ export interface ConfigLayers {
 }
 
 const PATHS = ['stateDir', 'expertsDir'] as const;
+/** Below this a database holds nothing that is worth reading. */
+const LEAST_LOG_BYTES = 1_048_576;
+const LEAST_TOKEN_CHARS = 16;
 const HINT = 'schema/config.schema.json describes every field; "expertd check FILE" checks a file.';
 
 const check = checker(ConfigSchema, { subject: 'the configuration', fillDefaults: true });
@@ -25,9 +29,36 @@ export function loadConfig({ path, overrides }: ConfigLayers): Config {
   const written = path === null ? {} : absolutePaths(readJson(path), dirname(resolve(path)));
   const value = layOver(written, absolutePaths(overrides, process.cwd()));
   const { value: config, problem } = check(value);
-  if (config !== null) return withToken(config, path);
   const where = path ?? 'the configuration';
-  throw new AgentError('bad_config', `${where}: ${problem.message}`, { hint: problem.hint ?? HINT });
+  if (config === null)
+    throw new AgentError('bad_config', `${where}: ${problem.message}`, { hint: problem.hint ?? HINT });
+  checkMeaning(config, where);
+  const base = path === null ? process.cwd() : dirname(resolve(path));
+  return withToken({ ...config, experts: config.experts.map((one) => fromBase(one, base)) }, base);
+}
+
+/** What a schema cannot say. */
+function checkMeaning({ memory, log, experts }: Config, where: string): void {
+  const refuse = (message: string, hint: string): never => {
+    throw new AgentError('bad_config', `${where}: ${message}`, { hint });
+  };
+  const sizes = { 'memory.budget': memory.budget, 'memory.availableLow': memory.availableLow };
+  for (const [name, size] of Object.entries(sizes))
+    if (size !== undefined) parseBytes(size, `${where}: ${name}`);
+  if (parseBytes(log.maxBytes, `${where}: log.maxBytes`) < LEAST_LOG_BYTES)
+    refuse(`"log.maxBytes" must be at least ${LEAST_LOG_BYTES} bytes`, 'Write 1MiB or more.');
+  const ids = experts.map(({ id }) => id);
+  const twice = ids.findIndex((id, index) => ids.indexOf(id) !== index);
+  if (twice >= 0) refuse(`"experts[${twice}].id" names "${ids[twice]}" again`, 'Name each expert once.');
+}
+
+/** Folders of a file are relative to its own folder, as all its paths are. */
+function fromBase(expert: Config['experts'][number], base: string): Config['experts'][number] {
+  const sources = expert.sources.map((source) => {
+    const folder = /^file:(?!\/)(.+)$/s.exec(source.uri)?.[1];
+    return folder === undefined ? source : { ...source, uri: `file:${resolve(base, folder)}` };
+  });
+  return { ...expert, sources };
 }
 
 function readJson(path: string): Record<string, unknown> {
@@ -75,17 +106,24 @@ function layOver(
 }
 
 /** The token from its file, if it is kept in one. */
-function withToken(config: Config, path: string | null): Config {
+function withToken(config: Config, base: string): Config {
   const { token, tokenFile } = config.http;
   if (token !== undefined || tokenFile === undefined) return config;
-  const file = resolve(path === null ? process.cwd() : dirname(resolve(path)), tokenFile);
+  const file = resolve(base, tokenFile);
+  return { ...config, http: { ...config.http, token: readToken(file) } };
+}
+
+function readToken(file: string): string {
+  const hint = `Write a token of ${LEAST_TOKEN_CHARS} characters or more into it.`;
+  let token: string;
   try {
-    return { ...config, http: { ...config.http, token: readFileSync(file, 'utf8').trim() } };
+    token = readFileSync(file, 'utf8').trim();
   } catch (cause) {
-    throw new AgentError('bad_config', `http.tokenFile ${file} cannot be read: ${(cause as Error).message}`, {
-      cause,
-    });
+    const why = (cause as Error).message;
+    throw new AgentError('bad_config', `http.tokenFile ${file} cannot be read: ${why}`, { hint, cause });
   }
+  if (token.length >= LEAST_TOKEN_CHARS && !/\s/.test(token)) return token;
+  throw new AgentError('bad_config', `http.tokenFile ${file} holds no token`, { hint });
 }
 
 function isObject(value: unknown): value is Record<string, unknown> {

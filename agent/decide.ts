@@ -1,5 +1,6 @@
 import { Draft } from './draft.ts';
 import { failures, mb } from './failures.ts';
+import { COOL, isRaised, loadCostOf, sayLoadCost } from './heat.ts';
 import { cellExited, loaded, loadFailed, unloaded, unloadFailed } from './hosting.ts';
 import { forgetAllLessons, learned } from './lessons.ts';
 import type { Policy } from './policy.ts';
@@ -7,7 +8,7 @@ import { readPressure } from './pressure.ts';
 import { cellCharge, isLoadingIn, reservedBytes } from './residency.ts';
 import { advance } from './routing.ts';
 import type { Settings } from './tuning.ts';
-import type { Decision, Entry, Event, Expert, Phase, State } from './types.ts';
+import type { Decision, Entry, Event, Expert, LoadCost, Phase, State } from './types.ts';
 import { cancelLease, settle } from './upkeep.ts';
 
 type Of<T extends Event['type']> = Extract<Event, { type: T }>;
@@ -25,6 +26,7 @@ export function initialState(settings: Settings, agentBytes: number): State {
     agentBytes,
     sample: null,
     pressure: { level: 'ok', why: 'nothing was measured yet' },
+    loadCost: COOL,
     restUntilMs: 0,
     evictionAge: 0,
     nextCell: 1,
@@ -159,7 +161,11 @@ function features(draft: Draft, event: Of<'features'>): void {
   if (known === undefined || !awaitsFeatures(known.phase, event.lease)) return;
   if (event.error !== null) draft.because(`the embedder failed, words alone decide: ${event.error.message}`);
   draft.putRequest(event.request, {
-    features: { ...known.features, embedding: event.embedding },
+    features: {
+      ...known.features,
+      embedding: event.embedding,
+      language: event.language ?? known.features.language,
+    },
     embeddingTried: true,
   });
   advance(draft, event.request);
@@ -211,6 +217,15 @@ function sampled(draft: Draft, event: Of<'sample'>): void {
   draft.set({ pressure: readPressure(sample, draft.state) });
   const { level, why } = draft.state.pressure;
   if (level !== before) draft.because(`memory pressure is ${level}: ${why}`);
+  feelHeat(draft, loadCostOf(sample.device));
+}
+
+/** Degrees come and go: only the beginning and the end of a raised cost are told. */
+function feelHeat(draft: Draft, loadCost: LoadCost): void {
+  const wasRaised = isRaised(draft.state.loadCost);
+  draft.set({ loadCost });
+  if (isRaised(loadCost) === wasRaised) return;
+  draft.because(wasRaised ? 'loads cost what they did on a cool device' : sayLoadCost(loadCost));
 }
 
 function command(draft: Draft, event: Of<'command'>): void {

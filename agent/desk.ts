@@ -3,12 +3,12 @@
  * Every client is told exactly once; whoever comes second finds nobody.
  */
 import type { Answer, Ask } from './ports.ts';
-import type { Refusal, Reply } from './service.ts';
+import type { Chosen, Listeners, Refusal, Reply } from './service.ts';
 import type { Choice, RequestId } from './types.ts';
 
 export interface Client {
   readonly ask: Ask;
-  readonly onDelta: (text: string) => void;
+  readonly listeners: Listeners;
   readonly answer: (reply: Reply) => void;
   readonly refuse: (refusal: Refusal) => void;
 }
@@ -16,12 +16,12 @@ export interface Client {
 interface Case {
   readonly client: Client;
   ask: Ask;
-  choice: Choice | null;
-  decision: number | null;
-  residency: Reply['residency'];
+  chosen: Chosen | null;
   /** Part of the answer went out: it cannot be tried again. */
   started: boolean;
 }
+
+const NOBODY: Chosen = { decision: 0, expert: null, confidence: null, residency: null };
 
 export class Desk {
   readonly #cases = new Map<RequestId, Case>();
@@ -30,9 +30,7 @@ export class Desk {
     this.#cases.set(id, {
       client,
       ask: client.ask,
-      choice: null,
-      decision: null,
-      residency: null,
+      chosen: null,
       started: false,
     });
   }
@@ -48,19 +46,22 @@ export class Desk {
     if (one !== undefined && one.ask.kind === 'chat') one.ask = { ...one.ask, embedding };
   }
 
-  chosen(choice: Choice, decision: number, residency: Reply['residency']): void {
-    const one = this.#cases.get(choice.request);
+  chosen(
+    { request, expert, confidence, router, language }: Choice,
+    decision: number,
+    residency: Chosen['residency'],
+  ): void {
+    const one = this.#cases.get(request);
     if (one === undefined) return;
-    one.choice = choice;
-    one.decision = decision;
-    one.residency = residency;
+    one.chosen = { decision, expert, confidence, residency, router, language };
+    one.client.listeners.onChosen?.(one.chosen);
   }
 
   delta(id: RequestId, text: string): void {
     const one = this.#cases.get(id);
     if (one === undefined) return;
     one.started = true;
-    one.client.onDelta(text);
+    one.client.listeners.onDelta?.(text);
   }
 
   hasStarted(id: RequestId): boolean {
@@ -69,20 +70,12 @@ export class Desk {
 
   answer(id: RequestId, answer: Answer | null, stages: Readonly<Record<string, number>>): void {
     const one = this.#take(id);
-    one?.client.answer({
-      decision: one.decision ?? 0,
-      expert: one.choice?.expert ?? null,
-      confidence: one.choice?.confidence ?? null,
-      residency: one.residency,
-      ...(one.choice === null ? {} : { router: one.choice.router }),
-      answer,
-      stages,
-    });
+    one?.client.answer({ ...(one.chosen ?? NOBODY), answer, stages });
   }
 
   refuse(id: RequestId, refusal: Omit<Refusal, 'decision'>, decision: number | null = null): void {
     const one = this.#take(id);
-    one?.client.refuse({ ...refusal, decision: one.decision ?? decision });
+    one?.client.refuse({ ...refusal, decision: one.chosen?.decision ?? decision });
   }
 
   /** The client is gone. */

@@ -4,6 +4,7 @@
  */
 import type { Draft } from './draft.ts';
 import { mb } from './failures.ts';
+import { loadMsNow } from './heat.ts';
 import { cellCharge, cellOf, entriesIn, leasesOn } from './residency.ts';
 import type { Cell, Entry, State } from './types.ts';
 
@@ -94,7 +95,8 @@ function rankVictims(draft: Draft, isChosen: (victim: Entry) => boolean): { entr
   for (const entry of draft.state.experts.values()) {
     if (!isChosen(entry)) continue;
     const { expert, lastUsedMs, uses, ageAtUse } = entry;
-    const { residentBytes, loadMs } = expert.memory;
+    const { residentBytes } = expert.memory;
+    const loadMs = loadMsNow(draft.state, expert);
     victims.push({
       entry,
       value: draft.policy.residency.value({ bytes: residentBytes, loadMs, lastUsedMs, uses, ageAtUse }),

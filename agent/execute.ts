@@ -4,6 +4,7 @@ import { toFailure } from './errors.ts';
 import type { Happening } from './loop.ts';
 import { quantize } from './perception.ts';
 import type { Ask, Catalog, Clock, Memory, Runtime } from './ports.ts';
+import { look } from './senses.ts';
 import type { CellId, Decision, Event, Failure, LeaseId, RequestId, State, Step } from './types.ts';
 
 export interface ExecutorOptions {
@@ -66,7 +67,7 @@ export class Executor {
       case 'grant':
         return void this.#grant(step);
       case 'load':
-        return void this.#load(step);
+        return void this.#load(step, state);
       case 'unload':
         return void this.#unload(step);
       case 'reject':
@@ -79,6 +80,7 @@ export class Executor {
           request: step.request,
           lease: null,
           embedding: null,
+          language: null,
           error: EMBEDDER_GONE,
         });
       case 'cancel':
@@ -93,19 +95,24 @@ export class Executor {
     if (!this.#options.runtime.stop(cell, kill)) this.cellExited(cell, 'it was not running');
   }
 
-  async #embed({ request, lease, expert, cell }: Of<'embed'>): Promise<void> {
+  async #embed({ request, lease, expert, cell, detector }: Of<'embed'>): Promise<void> {
     const { desk, push } = this.#options;
     const ask = desk.ask(request);
-    const text = ask?.kind === 'chat' ? ask.question : '';
+    if (ask?.kind !== 'chat') {
+      // The client hung up between the decision and now; its event is on the way.
+      return push({ type: 'features', request, lease, embedding: null, language: null, error: HUNG_UP });
+    }
+    const { question } = ask;
+    const run: Runtime['run'] = (call) => this.#run(call.cell, call.lease, call.expert, request, call.ask);
     try {
-      const [vector] = await this.#vectors(cell, lease, expert, request, [text]);
-      if (vector === undefined) throw new RangeError('the embedder returned no vector');
+      const { vector, language } = await look(run, { cell, lease, embedder: expert, detector, question });
+      const embedding = quantize(vector);
       desk.embed(request, vector);
-      push({ type: 'features', request, lease, embedding: quantize(vector), error: null });
+      push({ type: 'features', request, lease, embedding, language, error: null });
     } catch (error) {
       const failure = toFailure(error);
       if (failure.code !== CELL_EXITED)
-        push({ type: 'features', request, lease, embedding: null, error: failure });
+        push({ type: 'features', request, lease, embedding: null, language: null, error: failure });
     }
   }
 
@@ -164,22 +171,19 @@ export class Executor {
     const { runtime, desk } = this.#options;
     this.#running.set(lease, { cell, request });
     try {
-      const report = await runtime.run({ cell, lease, expert, ask }, (text) => {
+      return await runtime.run({ cell, lease, expert, ask }, (text) => {
         if (request !== null) desk.delta(request, text);
       });
+    } finally {
+      // Where it ended with its cell, `cellExited` has looked it up by now: a runtime tells of exits first.
       this.#running.delete(lease);
-      return report;
-    } catch (error) {
-      // A run that ended with its cell stays listed: `cellExited` looks it up, and takes it off.
-      if (toFailure(error).code !== CELL_EXITED) this.#running.delete(lease);
-      throw error;
     }
   }
 
-  async #load({ expert, cell, lane }: Of<'load'>): Promise<void> {
+  async #load({ expert, cell, lane }: Of<'load'>, state: State): Promise<void> {
     const { catalog, runtime, push } = this.#options;
     try {
-      await catalog.verify(expert);
+      await catalog.verify(expert, state.experts.get(expert)?.expert.digest ?? '');
       // The load may have been given up while its files were hashed: then nobody would know of the process.
       if (!this.#isLoading(expert, cell)) return;
       const report = await runtime.load(cell, lane, expert);

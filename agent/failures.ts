@@ -1,5 +1,6 @@
 /** The refusals that `decide` can give, each with the fix. One place, so that codes and words stay the same. */
-import type { Expert, ExpertId, Failure, Loading, Pending, State } from './types.ts';
+import { loadMsNow } from './heat.ts';
+import type { Expert, ExpertId, Failure, Loading, Pending, State, Want } from './types.ts';
 
 const MB = 1_048_576;
 
@@ -29,13 +30,16 @@ export const failures = {
           retryable: true,
         }
       : pending.error,
-  wrongTask: (expert: Expert, want: string): Failure => ({
+  wrongTask: (expert: Expert, want: Want): Failure => ({
     code: 'wrong_task',
     message: `expert "${expert.id}" does ${expert.task}, which cannot answer a request for ${want}`,
-    hint:
-      want === 'embeddings'
-        ? 'Name an expert whose task is feature-extraction, or "auto".'
-        : 'Ask it through /v1/embeddings, or name another expert, or "auto".',
+    hint: wrongTaskHint(expert, want),
+    retryable: false,
+  }),
+  unnamed: (): Failure => ({
+    code: 'wrong_task',
+    message: 'tensors have no words to route by: what asks for them must name its expert',
+    hint: 'GET /v1/models lists the experts; name one whose task is tensor.',
     retryable: false,
   }),
   noEmbedder: (): Failure => ({
@@ -100,6 +104,13 @@ export const failures = {
   }),
 } as const;
 
+function wrongTaskHint({ id, task }: Expert, want: Want): string {
+  if (want === 'embeddings') return 'Name an expert whose task is feature-extraction, or "auto".';
+  if (task === 'tensor') return `Ask it through /v2/models/${id}/infer, or name another expert.`;
+  if (want === 'tensors') return 'Ask it through /v1, or name an expert whose task is tensor.';
+  return 'Ask it through /v1/embeddings, or name another expert, or "auto".';
+}
+
 /** What a client is told while it must wait for an expert. */
 export function loadingOf(state: State, expert: ExpertId): Loading {
   const pending = state.pending.get(expert);
@@ -109,7 +120,7 @@ export function loadingOf(state: State, expert: ExpertId): Loading {
   }
   const entry = state.experts.get(expert);
   if (entry === undefined) return { state: 'waiting', progress: null, etaSeconds: null };
-  const { loadMs } = entry.expert.memory;
+  const loadMs = loadMsNow(state, entry.expert);
   if (entry.residency.state !== 'loading')
     return { state: 'waiting', progress: null, etaSeconds: loadMs / 1000 };
   const elapsedMs = state.nowMs - entry.residency.sinceMs;

@@ -3,7 +3,7 @@
  * of an expert and to the space of one embedder; when either changes, they are learned again.
  */
 import type { Draft } from './draft.ts';
-import { lend } from './routing.ts';
+import { lend, wantOf } from './routing.ts';
 import type { Entry, Event, ExpertId } from './types.ts';
 
 /** Learns the examples of one expert when the embedder has nothing else to do. */
@@ -23,7 +23,7 @@ export function learn(draft: Draft): void {
 }
 
 function isPupil({ expert, residency }: Entry): boolean {
-  if (expert.task === 'feature-extraction' || residency.state === 'quarantined') return false;
+  if (wantOf(expert.task) !== 'chat' || residency.state === 'quarantined') return false;
   return expert.routing.prototypes === null;
 }
 
@@ -57,7 +57,7 @@ export function forgetAllLessons(draft: Draft): void {
     if (lease.purpose === 'learn') draft.putLease(lease.id, { subject: null });
   }
   for (const { expert } of draft.state.experts.values()) {
-    if (expert.task === 'feature-extraction' || expert.routing.prototypes === null) continue;
+    if (wantOf(expert.task) !== 'chat' || expert.routing.prototypes === null) continue;
     draft.putEntry(expert.id, { expert: { ...expert, routing: { ...expert.routing, prototypes: null } } });
   }
 }

@@ -16,11 +16,17 @@ export interface LoopOptions {
   readonly policy: Policy;
   readonly log: Log;
   readonly clock: Clock;
-  /** Carries out the steps of a decision; `sequence` is its number in the log. Must not throw. */
+  /** Carries out the steps of a decision; `sequence` is its number in the log. */
   readonly onDecision: (event: Event, decision: Decision, sequence: number) => void;
-  /** Told of an exception in `decide`: a bug. The event is dropped, the state stays as it was. */
+  /**
+   * Told of an exception, which is a bug: in `decide` (the event is dropped, the state stays as it was), or while a
+   * decision was carried out (it stands, and the others of its turn are carried out all the same).
+   */
   readonly onFault: (event: Event, error: unknown) => void;
 }
+
+/** What is due stays due when deciding it fails: it is not tried again before this, so that a bug takes no core. */
+const FAULT_REST_MS = 1_000;
 
 export class Loop {
   readonly #options: LoopOptions;
@@ -30,6 +36,7 @@ export class Loop {
   #turn: NodeJS.Immediate | null = null;
   #cancelTimer: (() => void) | null = null;
   #timerAtMs = Number.POSITIVE_INFINITY;
+  #restUntilMs = 0;
   #stopped = false;
   #waiting: (() => void)[] = [];
 
@@ -63,6 +70,7 @@ export class Loop {
 
   /** Resolves after the next turn, or at `untilMs`. */
   nextDecision(untilMs: number): Promise<void> {
+    if (this.#stopped) return Promise.resolve();
     return new Promise((resolve) => {
       const cancel = this.#options.clock.at(untilMs, resolve);
       this.#waiting.push(() => {
@@ -77,13 +85,14 @@ export class Loop {
     this.#policy = policy;
   }
 
-  /** No event is taken any more; what was decided stays decided. */
+  /** No event is taken any more, and nobody waits for one; what was decided stays decided. */
   stop(): void {
     this.#stopped = true;
     if (this.#turn !== null) clearImmediate(this.#turn);
     this.#cancelTimer?.();
     this.#turn = null;
     this.#cancelTimer = null;
+    this.#wake();
   }
 
   #takeTurn(): void {
@@ -98,9 +107,13 @@ export class Loop {
     // A decision acts only once it is committed.
     const sequences = this.#options.log.append(entries);
     entries.forEach(({ event, decision }, index) => {
-      this.#options.onDecision(event, decision, sequences[index] ?? 0);
+      this.#carryOut(event, decision, sequences[index] ?? 0);
     });
     this.#armTimer();
+    this.#wake();
+  }
+
+  #wake(): void {
     const waiting = this.#waiting;
     this.#waiting = [];
     for (const resolve of waiting) resolve();
@@ -113,14 +126,23 @@ export class Loop {
       this.#state = decision.state;
       return { event, before, decision, asked };
     } catch (error) {
+      this.#restUntilMs = this.#options.clock.nowMs() + FAULT_REST_MS;
       this.#options.onFault(event, error);
       return null;
     }
   }
 
+  #carryOut(event: Event, decision: Decision, sequence: number): void {
+    try {
+      this.#options.onDecision(event, decision, sequence);
+    } catch (error) {
+      this.#options.onFault(event, error);
+    }
+  }
+
   /** One timer, at the earliest moment at which time alone makes something due. */
   #armTimer(): void {
-    const dueMs = nextDueMs(this.#state);
+    const dueMs = Math.max(nextDueMs(this.#state), this.#restUntilMs);
     if (dueMs === this.#timerAtMs || this.#stopped) return;
     this.#cancelTimer?.();
     this.#cancelTimer = null;

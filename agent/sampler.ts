@@ -1,5 +1,5 @@
 /** Looks at the device at intervals and tells the loop what is new: what moved notably, or that nothing did for long. */
-import { isNotable } from './monitor/monitor.ts';
+import { isNotable } from './monitor/notable.ts';
 import type { Clock, Monitor } from './ports.ts';
 import type { Sample } from './types.ts';
 
@@ -12,11 +12,17 @@ export class Sampler {
   readonly #tell: (sample: Sample) => void;
   #last: { readonly sample: Sample; readonly atMs: number } | null = null;
   #timer: NodeJS.Timeout | null = null;
+  #latest: Sample | null = null;
 
   constructor(monitor: Monitor, clock: Clock, tell: (sample: Sample) => void) {
     this.#monitor = monitor;
     this.#clock = clock;
     this.#tell = tell;
+  }
+
+  /** The last look, whether it was worth telling or not. */
+  get latest(): Sample | null {
+    return this.#latest;
   }
 
   start(periodMs: number): void {
@@ -32,6 +38,7 @@ export class Sampler {
 
   look(): void {
     const sample = this.#monitor.sample();
+    this.#latest = sample;
     const atMs = this.#clock.nowMs();
     const quiet = this.#last !== null && atMs - this.#last.atMs < QUIET_MS;
     if (quiet && !isNotable(sample, this.#last?.sample ?? null)) return;

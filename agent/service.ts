@@ -2,17 +2,30 @@
  * What the agent offers to its front doors (HTTP now, others later). The doors depend on this interface only;
  * `agent.ts` implements it over the loop.
  */
+import type { Device } from './device.ts';
 import type { Answer, Ask } from './ports.ts';
-import type { Choice, Event, ExpertId, Failure, Loading, Pressure, Step, Task, Want } from './types.ts';
+import type {
+  Choice,
+  Event,
+  ExpertId,
+  Failure,
+  Lane,
+  LoadCost,
+  Loading,
+  Pressure,
+  Step,
+  Task,
+  Want,
+} from './types.ts';
 
 export interface Service {
   /**
-   * Puts a request through the loop and resolves with its one answer. Rejects with a Refusal. `onDelta` gets pieces
-   * of generated text while the promise is pending; aborting `signal` hangs up.
+   * Puts a request through the loop and resolves with its one answer. Rejects with a Refusal. Aborting `signal` hangs
+   * up.
    */
-  ask(request: AskRequest, onDelta: (text: string) => void, signal: AbortSignal): Promise<Reply>;
+  ask(request: AskRequest, listeners: Listeners, signal: AbortSignal): Promise<Reply>;
   /** What the router would choose now; nothing is recorded, loaded or evicted. */
-  route(question: string): Promise<Choice>;
+  route(message: SplitMessage): Promise<Choice>;
   command(command: 'load' | 'unload' | 'pin' | 'unpin' | 'clear', expert: ExpertId): Promise<ExpertView>;
   experts(): readonly ExpertView[];
   state(): StateView;
@@ -23,6 +36,12 @@ export interface Service {
   health(): Health;
   /** Tells of every decision from now on, as it is carried out; returns what ends that. The listener must not throw. */
   subscribe(listener: (told: DecisionTold) => void): () => void;
+}
+
+/** A message as agent/words.ts takes it apart. */
+export interface SplitMessage {
+  readonly question: string;
+  readonly focus: string;
 }
 
 /** A decision as it happens. */
@@ -44,7 +63,16 @@ export interface AskRequest {
   readonly waitMs: number | null;
 }
 
-export interface Reply {
+/** What a client may hear while the promise of its answer is pending. */
+export interface Listeners {
+  /** Comes before any text, and not at all where the request is refused before somebody was chosen for it. */
+  readonly onChosen?: (chosen: Chosen) => void;
+  /** Pieces of generated text. */
+  readonly onDelta?: (text: string) => void;
+}
+
+/** Who answers a request. */
+export interface Chosen {
   /** Sequence number of the decision that chose: what `expertd explain` opens. */
   readonly decision: number;
   /** null: no expert is confident; `answer` is null too. */
@@ -52,10 +80,15 @@ export interface Reply {
   readonly confidence: number | null;
   /** Where the expert was when the request came. */
   readonly residency: 'resident' | 'parked' | 'absent' | null;
-  readonly answer: Answer | null;
-  readonly stages: Readonly<Record<string, number>>;
   /** Which router chose, or `named`. */
   readonly router?: string;
+  /** Language of the request (BCP 47), where the router looked and could say. */
+  readonly language?: string | null;
+}
+
+export interface Reply extends Chosen {
+  readonly answer: Answer | null;
+  readonly stages: Readonly<Record<string, number>>;
   /** In what way the answer is less than it could be: `words-only`, `not-recorded`. */
   readonly degraded?: string;
 }
@@ -72,7 +105,11 @@ export interface ExpertView {
   readonly id: ExpertId;
   readonly version: string | null;
   readonly task: Task | null;
+  /** Which kind of cell it runs in; missing or null while it is being fetched. */
+  readonly lane?: Lane | null;
   readonly summary: string | null;
+  /** BCP 47 tags of the requests it answers, `*` for any. */
+  readonly languages?: readonly string[];
   readonly license: string | null;
   readonly source: string | null;
   readonly state: 'fetching' | 'failed' | 'absent' | 'loading' | 'resident' | 'unloading' | 'quarantined';
@@ -90,6 +127,11 @@ export interface ExpertView {
   /** Why it cannot be used, or why its last load failed. */
   readonly error: Failure | null;
   readonly progress: number | null;
+  /** Inputs and outputs of its graph by name, each as `float32[batch,384]`; null while it is not installed. */
+  readonly graph: {
+    readonly inputs: Readonly<Record<string, string>>;
+    readonly outputs: Readonly<Record<string, string>>;
+  } | null;
 }
 
 export interface StateView {
@@ -101,6 +143,10 @@ export interface StateView {
   readonly agentBytes: number | null;
   readonly availableBytes: number | null;
   readonly pressure: Pressure;
+  /** What was seen last of heat, power and all else; null or missing before the first look. */
+  readonly device?: Device | null;
+  /** By how much heat, throttling or a low battery raise the cost of a load now. */
+  readonly loadCost?: LoadCost;
   readonly admission: 'open' | 'closed';
   readonly cells: readonly {
     readonly id: string;
@@ -183,6 +229,12 @@ export interface Explanation {
     readonly committedBytes: number;
     readonly availableBytes: number | null;
     readonly pressure: string;
+    /** Missing in rows that were written before the device's heat was. */
+    readonly temperatureCelsius?: number | null;
+    /** What the firmware held back at that moment; null where it does not tell. */
+    readonly throttled?: readonly string[] | null;
+    /** By how much the cost of a load was raised; 1 on a cool device. */
+    readonly loadCost?: number;
   } | null;
   /** Everything decided for this request or for its expert between request and outcome, oldest first. */
   readonly timeline: readonly {

@@ -1,6 +1,7 @@
 /** From the configuration and the device to the numbers that steer `decide`. */
 import { parseBytes } from './bytes.ts';
 import type { Config } from './config.ts';
+import { AgentError } from './errors.ts';
 import type { PolicyNames, Settings } from './tuning.ts';
 
 /** Share of what the device has left that expertd takes when nobody says how much it may have. */
@@ -10,6 +11,8 @@ const LOW_SHARE = 0.05;
 const LOW_BOUNDS = [48 * 1024 ** 2, 512 * 1024 ** 2] as const;
 /** Taken where a device tells nothing about its memory. */
 const BLIND_BUDGET_BYTES = 300 * 1024 ** 2;
+/** The agent alone takes about as much, before any expert. */
+export const AGENT_BYTES = 80 * 1024 ** 2;
 
 export interface DeviceMemory {
   readonly availableBytes: number | null;
@@ -18,12 +21,13 @@ export interface DeviceMemory {
   readonly limitBytes: number | null;
 }
 
+/** Throws AgentError `bad_config` where the budget is too small for the agent itself. */
 export function settingsOf(config: Config, device: DeviceMemory): Settings {
   const { memory, limits, policies } = config;
   return {
-    budgetBytes:
-      memory.budget === undefined ? defaultBudget(device) : parseBytes(memory.budget, 'memory.budget'),
+    budgetBytes: budgetOf(config, device),
     embedder: config.embedder,
+    languageDetector: config.languageDetector,
     generalist: config.generalist,
     loadWaitMs: limits.loadWaitMs,
     loadDeadlineMs: limits.loadDeadlineMs,
@@ -51,6 +55,22 @@ export function settingsOf(config: Config, device: DeviceMemory): Settings {
 
 export function policyNamesOf({ policies }: Config): PolicyNames {
   return { router: policies.router, residency: policies.residency, combiner: policies.combiner };
+}
+
+function budgetOf({ memory: { budget } }: Config, device: DeviceMemory): number {
+  const bytes = budget === undefined ? defaultBudget(device) : parseBytes(budget, 'memory.budget');
+  if (bytes >= AGENT_BYTES) return bytes;
+  const share = `${BUDGET_SHARE * 100} % of what this device, or its control group, has left`;
+  const what = budget === undefined ? `memory.budget is not set, and ${share} is` : 'memory.budget is';
+  throw new AgentError(
+    'bad_config',
+    `${what} ${megabytes(bytes)}: less than the ${megabytes(AGENT_BYTES)} that expertd takes itself, before any expert`,
+    { hint: 'Set it to what expertd may take in all, as 300MB (--budget, EXPERTD_MEMORY_BUDGET).' },
+  );
+}
+
+function megabytes(bytes: number): string {
+  return `${(bytes / 1e6).toFixed(1)} MB`;
 }
 
 /** 60 % of the smaller of what is available and what the control group allows. */

@@ -1,6 +1,6 @@
 /** `expertd start`: from the command line to a running agent, its signals, and its end. */
-import { createHash, randomUUID } from 'node:crypto';
-import { existsSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import { chmodSync, existsSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { flushCompileCache } from 'node:module';
 import { join, resolve } from 'node:path';
 import { policyOf } from '../policies/index.ts';
@@ -12,15 +12,18 @@ import { parseFlags } from './cli/flags.ts';
 import { CliError, type Command, EXIT, type Io } from './cli/io.ts';
 import { CONFIG_FLAGS, CONFIG_FLAGS_HELP, defaultStateDir, readOptions } from './cli/options.ts';
 import { systemClock } from './clock.ts';
-import type { Config } from './config.ts';
 import { type ConfigLayers, loadConfig } from './configuration.ts';
 import { AgentError } from './errors.ts';
 import { cellCommand, nativeFile, runKind, shippedExpertsDir } from './files.ts';
+import type { HttpServer } from './http/server.ts';
 import type { Logger } from './logging.ts';
 import { committedBytes } from './residency.ts';
+import { Signals } from './signals.ts';
 
 /** Taken where neither flag nor environment names a configuration, if it is there. */
-const CONFIG_NAME = 'edge.config.json';
+export const CONFIG_NAME = 'edge.config.json';
+/** In the state directory: how fast disks are. */
+export const STORAGE_FILE = 'storage.json';
 /** Requests under way get this long after SIGTERM; then everything ends. */
 const STOP_MS = 8_000;
 const FLUSH_AFTER_MS = 2_000;
@@ -28,6 +31,7 @@ const FLUSH_AFTER_MS = 2_000;
 export function startCommand(version: string): Command {
   return {
     name: 'start',
+    flags: CONFIG_FLAGS,
     summary: 'start the agent and serve until it is stopped',
     usage: `Usage: expertd start [FLAGS]
 
@@ -50,13 +54,24 @@ ${CONFIG_FLAGS_HELP}`,
 }
 
 async function run(layers: ConfigLayers, version: string, io: Io): Promise<number> {
+  const signals = new Signals({
+    source: process,
+    nowMs: systemClock.nowMs,
+    onImpatience: () => process.exit(EXIT.failed),
+  });
   const config = loadConfig(layers);
-  const [{ Agent }, { openLogger }, { Store }, { HttpServer }] = await Promise.all([
-    import('./agent.ts'),
-    import('./logging.ts'),
-    import('./store/store.ts'),
-    import('./http/server.ts'),
-  ]);
+  const [{ Agent }, { Cells }, { openLogger }, { openMonitor }, { StorageMeter }, { Store }, { HttpServer }] =
+    await Promise.all([
+      import('./agent.ts'),
+      import('./cells/cells.ts'),
+      import('./logging.ts'),
+      import('./monitor/open.ts'),
+      import('./monitor/storage.ts'),
+      import('./store/store.ts'),
+      import('./http/server.ts'),
+    ]);
+  // What was asked leaves its traces in the files that are made from here on: they are nobody else's business.
+  process.umask(0o077);
   const stateDir = config.stateDir ?? defaultStateDir(io.env);
   const log = openLogger({
     level: config.log.level,
@@ -77,12 +92,19 @@ async function run(layers: ConfigLayers, version: string, io: Io): Promise<numbe
   });
   store.start();
   try {
+    const expertsDir = config.expertsDir ?? shippedExpertsDir();
+    const installDir = join(stateDir, 'experts');
+    const storage = new StorageMeter({
+      folders: [expertsDir, installDir],
+      file: join(stateDir, STORAGE_FILE),
+    });
     const agent = new Agent({
       config,
       version,
-      expertsDir: config.expertsDir ?? shippedExpertsDir(),
-      installDir: join(stateDir, 'experts'),
-      cellCommand: cellCommand(),
+      expertsDir,
+      installDir,
+      openRuntime: (hooks) => new Cells({ command: cellCommand(), log, ...hooks }),
+      openMonitor: (pids) => openMonitor(pids, storage),
       policyOf,
       ledger: store,
       clock: systemClock,
@@ -92,41 +114,54 @@ async function run(layers: ConfigLayers, version: string, io: Io): Promise<numbe
     const { host, port, token, allowedHosts, corsOrigins, maxBodyBytes } = config.http;
     const options = { host, port, token: token ?? null, allowedHosts, corsOrigins, maxBodyBytes };
     const server = new HttpServer(agent, options, log);
-    const url = await server.start();
-    writeAgentFile(stateDir, url);
-    await agent.start();
-    log.info({ url, version, stateDir }, 'expertd is up');
-    // Node writes its cache of compiled code at a clean exit only, and a device is switched off: 3.5 MB at the next start.
-    setTimeout(flushCompileCache, FLUSH_AFTER_MS).unref();
-    const signal = await untilStopped(agent, layers, log);
-    log.info({ signal }, 'expertd stops');
-    await Promise.all([agent.stop(STOP_MS), server.stop(STOP_MS)]);
-    rmSync(join(stateDir, AGENT_FILE), { force: true });
+    const onUp = (url: string): void => {
+      log.info({ url, version, stateDir }, 'expertd is up');
+      // After the experts were read: the disk has nothing else to do for whoever waits.
+      void storage.start();
+      // Node writes its cache of compiled code at a clean exit only, and a device is switched off: 3.5 MB next time.
+      setTimeout(flushCompileCache, FLUSH_AFTER_MS).unref();
+    };
+    await serve({ agent, server, stateDir, layers, signals, log, onUp });
   } finally {
     await store.stop();
   }
   return EXIT.ok;
 }
 
-/** Where the CLI finds the agent, port 0 included. Appears whole. */
-function writeAgentFile(stateDir: string, url: string): void {
-  const path = join(stateDir, AGENT_FILE);
-  const own = `${path}.${randomUUID()}`;
-  writeFileSync(own, `${JSON.stringify({ pid: process.pid, url })}\n`);
-  renameSync(own, path);
+interface Service {
+  readonly agent: Agent;
+  readonly server: HttpServer;
+  readonly stateDir: string;
+  readonly layers: ConfigLayers;
+  readonly signals: Signals;
+  readonly log: Logger;
+  readonly onUp: (url: string) => void;
 }
 
-/** Resolves with the signal that asks for the end. A second one ends the process at once. */
-function untilStopped(agent: Agent, layers: ConfigLayers, log: Logger): Promise<string> {
-  process.on('SIGHUP', () => void reload(agent, layers, log));
-  return new Promise((resolve) => {
-    for (const signal of ['SIGTERM', 'SIGINT'] as const) {
-      process.once(signal, () => {
-        process.once(signal, () => process.exit(EXIT.failed));
-        resolve(signal);
-      });
-    }
-  });
+/** Serves until a signal asks for the end, which may come at any moment. What was begun is ended, whatever happens. */
+async function serve({ agent, server, stateDir, layers, signals, log, onUp }: Service): Promise<void> {
+  const url = await server.start();
+  try {
+    writeAgentFile(stateDir, url);
+    const started = agent.start();
+    signals.onReload(() => void reload(agent, layers, log));
+    const isUp = await Promise.race([started.then(() => true), signals.end.then(() => false)]);
+    if (isUp) onUp(url);
+    log.info({ signal: await signals.end }, 'expertd stops');
+  } finally {
+    await Promise.all([agent.stop(STOP_MS), server.stop(STOP_MS)]);
+    rmSync(join(stateDir, AGENT_FILE), { force: true });
+  }
+}
+
+/** Where the CLI finds the agent, port 0 included. Appears whole. The CLI of another user may read it: no secrets. */
+function writeAgentFile(stateDir: string, url: string): void {
+  const path = join(stateDir, AGENT_FILE);
+  // The directory is ours alone, so one name does: what a kill leaves behind is written over.
+  const own = `${path}.new`;
+  writeFileSync(own, `${JSON.stringify({ pid: process.pid, url })}\n`);
+  chmodSync(own, 0o644);
+  renameSync(own, path);
 }
 
 async function reload(agent: Agent, layers: ConfigLayers, log: Logger): Promise<void> {
@@ -141,10 +176,12 @@ async function reload(agent: Agent, layers: ConfigLayers, log: Logger): Promise<
 /** What `expertd check` checks. */
 export const checks: Checks = {
   async config(path) {
-    const config: Config = loadConfig({ path, overrides: {} });
-    for (const size of [config.memory.budget, config.memory.availableLow])
-      if (size !== undefined) parseBytes(size, path);
+    loadConfig({ path, overrides: {} });
     return `${path} is a valid configuration`;
+  },
+  async device(where) {
+    const { diagnose } = await import('./diagnosis.ts');
+    return diagnose(where);
   },
   async expert(directory) {
     const { readPackage, verifyPackage } = await import('./catalog/package.ts');

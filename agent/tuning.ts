@@ -10,6 +10,8 @@ export interface Settings {
   readonly budgetBytes: number;
   /** The expert that turns requests into vectors, if the router uses one. */
   readonly embedder: string | null;
+  /** The expert that names the language of a request, if the router minds it. */
+  readonly languageDetector: string | null;
   /** Takes what no specialist claims. */
   readonly generalist: string | null;
   readonly loadWaitMs: number;

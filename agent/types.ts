@@ -1,11 +1,12 @@
 /**
- * The words of expertd. No code: everybody imports this file, and it imports nothing.
+ * The words of expertd. No code: everybody imports this file, and it imports words only.
  *
  * A *decision is a value*: `decide(state, event, policy)` turns what is known and what happened into reasons, steps
  * and the next state. Times are milliseconds of one clock that never goes back (see `Clock` in ports.ts).
  * Text never appears here: requests come as features, so that the log of events can be kept and replayed.
  * What a policy is stands in policy.ts, the numbers that steer `decide` in tuning.ts.
  */
+import type { LoadCost, Pressure, Sample } from './device.ts';
 import type { PolicyNames, Settings } from './tuning.ts';
 
 export type ExpertId = string;
@@ -15,9 +16,15 @@ export type RequestId = string;
 export type LeaseId = number;
 
 export type Lane = 'fast' | 'heavy';
-export type Task = 'feature-extraction' | 'text-classification' | 'retrieval' | 'text-generation';
-/** What a client wants of an expert; `chat` is any task but `feature-extraction`. */
-export type Want = 'chat' | 'embeddings';
+export type Task =
+  | 'feature-extraction'
+  | 'text-classification'
+  | 'token-classification'
+  | 'retrieval'
+  | 'text-generation'
+  | 'tensor';
+/** What a client wants of an expert: `embeddings` of `feature-extraction`, `tensors` of `tensor`, `chat` of the rest. */
+export type Want = 'chat' | 'embeddings' | 'tensors';
 
 // ---- experts ------------------------------------------------------------------------------------------------
 
@@ -36,6 +43,8 @@ export interface Rule {
   readonly any: readonly number[];
   readonly all: readonly number[];
   readonly not: readonly number[];
+  /** Only for requests about code, or only for others; null minds neither. */
+  readonly code: boolean | null;
 }
 
 /** What the router may know of an expert. */
@@ -147,6 +156,8 @@ export interface Features {
   /** Those of `terms` that are single words; the rest of `terms` are phrases. */
   readonly words: Uint32Array;
   readonly chars: number;
+  /** What it is about looks like source code: a fenced block, or many brackets and operators. */
+  readonly code: boolean;
   /** BCP 47, or null for "no data". */
   readonly language: string | null;
   /** Unit vector times 127; null while no embedder answered. */
@@ -176,23 +187,7 @@ export type Phase =
 
 // ---- what the monitor sees ------------------------------------------------------------------------------------
 
-/** One look at the device. null is "no data", never zero. */
-export interface Sample {
-  readonly agentBytes: number | null;
-  /** PSS of each cell. */
-  readonly cellBytes: ReadonlyMap<CellId, number>;
-  readonly availableBytes: number | null;
-  readonly totalBytes: number | null;
-  /** Memory PSI: share of the last 10 s in which some, or all, tasks waited for memory, in percent. */
-  readonly psiSomeAvg10: number | null;
-  readonly psiFullAvg10: number | null;
-}
-
-export interface Pressure {
-  readonly level: 'ok' | 'high';
-  /** What the level was read from, for people. */
-  readonly why: string;
-}
+export type { LoadCost, Pressure, Sample };
 
 // ---- state ----------------------------------------------------------------------------------------------------
 
@@ -209,6 +204,7 @@ export interface State {
   readonly agentBytes: number;
   readonly sample: Sample | null;
   readonly pressure: Pressure;
+  readonly loadCost: LoadCost;
   /** Loads that nobody waits for rest until then: a cell ended while it had nothing to do, as if it had been killed. */
   readonly restUntilMs: number;
   /** Rises to the value of what is evicted (GreedyDual-Size-Frequency's L). */
@@ -253,6 +249,8 @@ export type Event = { readonly atMs: number } & (
       /** null: the embedder left before it could be asked (step `route`). */
       readonly lease: LeaseId | null;
       readonly embedding: Int8Array | null;
+      /** null: nobody looked, or nobody could say. */
+      readonly language: string | null;
       readonly error: Failure | null;
     }
   | { readonly type: 'hungUp'; readonly request: RequestId }
@@ -321,6 +319,8 @@ export type Step =
       readonly lease: LeaseId;
       readonly expert: ExpertId;
       readonly cell: CellId;
+      /** Names the language of the request in the same turn; null: nobody is there to do it. */
+      readonly detector: ExpertId | null;
     }
   | {
       readonly type: 'learn';
@@ -385,6 +385,8 @@ export interface Choice {
   readonly candidates: readonly Candidate[];
   /** Which router decided, or `named`. */
   readonly router: string;
+  /** BCP 47, or null for "no data". */
+  readonly language: string | null;
   readonly predictedLoadMs: number;
 }
 

@@ -7,6 +7,7 @@ import { blame } from './crashes.ts';
 import type { Draft } from './draft.ts';
 import { bytesReturning, evict, isEvictable, stopCell, stopEmptyCells, unload } from './eviction.ts';
 import { failures, loadingOf, mb } from './failures.ts';
+import { isSense } from './language.ts';
 import { forgetLessons, learn } from './lessons.ts';
 import { overBudgetBytes, shortageBytes } from './pressure.ts';
 import { hasWaiter, leasesOn, oldestLease } from './residency.ts';
@@ -220,6 +221,6 @@ export function nextDueMs(state: State): number {
 
 /** True for a resident expert that idleness alone would unload. */
 function mayIdle(state: State, { expert }: Entry): boolean {
-  if (state.settings.idleMs === 0 || expert.pinned || expert.id === state.settings.embedder) return false;
+  if (state.settings.idleMs === 0 || expert.pinned || isSense(state, expert.id)) return false;
   return leasesOn(state, expert.id) === 0 && !hasWaiter(state, expert.id);
 }

@@ -1,5 +1,6 @@
 /** What the agent shows of its state: pure projections for the front doors. */
 import type { Package } from './catalog/package.ts';
+import type { Device } from './device.ts';
 import {
   cellCharge,
   cellOf,
@@ -36,7 +37,9 @@ function installedView(state: State, entry: Entry, found: Package | null): Exper
     id: expert.id,
     version: expert.version,
     task: expert.task,
+    lane: expert.lane,
     summary: found?.manifest.summary ?? null,
+    languages: expert.routing.languages,
     license: found?.manifest.license ?? null,
     source: found?.manifest.source ?? null,
     state: residency.state,
@@ -50,6 +53,8 @@ function installedView(state: State, entry: Entry, found: Package | null): Exper
       entry.lastError ??
       (quarantined ? { code: 'quarantined', message: residency.reason, hint: null, retryable: false } : null),
     progress: null,
+    graph:
+      found === null ? null : { inputs: found.manifest.model.inputs, outputs: found.manifest.model.outputs },
   };
 }
 
@@ -58,6 +63,7 @@ function pendingView(id: ExpertId, { version, state, doneBytes, totalBytes, erro
     id,
     version,
     task: null,
+    lane: null,
     summary: null,
     license: null,
     source: null,
@@ -70,18 +76,21 @@ function pendingView(id: ExpertId, { version, state, doneBytes, totalBytes, erro
     uses: 0,
     error,
     progress: totalBytes === null ? null : doneBytes / Math.max(1, totalBytes),
+    graph: null,
   };
 }
 
 export interface StateViewInput {
   readonly state: State;
+  /** The last look, also where it told nothing new and `decide` has not seen it. */
+  readonly device: Device | null;
   readonly pids: ReadonlyMap<CellId, number>;
   readonly policies: PolicyNames;
   readonly log: LogHealth;
   readonly counts: Counts;
 }
 
-export function stateView({ state, pids, policies, log, counts }: StateViewInput): StateView {
+export function stateView({ state, device, pids, policies, log, counts }: StateViewInput): StateView {
   const committed = committedBytes(state);
   const phases = [...state.requests.values()].map((request) => request.phase.name);
   return {
@@ -91,6 +100,8 @@ export function stateView({ state, pids, policies, log, counts }: StateViewInput
     agentBytes: state.sample?.agentBytes ?? null,
     availableBytes: state.sample?.availableBytes ?? null,
     pressure: state.pressure,
+    device,
+    loadCost: state.loadCost,
     admission: state.pressure.level === 'high' || committed > state.settings.budgetBytes ? 'closed' : 'open',
     cells: [...state.cells.values()].map((cell) => ({
       id: cell.id,

@@ -24,6 +24,8 @@ export const ROOT = fileURLToPath(new URL('..', import.meta.url)).replace(/\/$/,
 const SOURCES = ['agent', 'policies', 'package.json', 'package-lock.json', 'scripts/bundle.mjs'];
 const KEPT_BUNDLES = 5;
 const KEPT_MS = 24 * 3_600_000;
+/** As in agent/http/page/sources.ts. */
+const PAGE_FILES = /\.(html|css|mjs|svg)$/;
 
 /**
  * @param {string} [root] the checkout
@@ -107,7 +109,7 @@ export async function bundleFile(root, entry, outfile) {
     logLevel: 'warning',
     define: { 'import.meta.url': 'bundleUrl' },
     banner: { js: "const bundleUrl=require('node:url').pathToFileURL(__filename).href;" },
-    plugins: [nativesPlugin(join(root, 'agent/files.ts'))],
+    plugins: [nativesPlugin(join(root, 'agent/files.ts')), pagePlugin],
   });
 }
 
@@ -150,6 +152,28 @@ function nativesPlugin(filesModule) {
     },
   };
 }
+
+/**
+ * Puts the files of the page into the bundle, minified, where agent/http/page/sources.ts reads them from the disk.
+ * @type {import('esbuild').Plugin}
+ */
+const pagePlugin = {
+  name: 'page',
+  setup(build) {
+    build.onLoad({ filter: /agent\/http\/page\/sources\.ts$/ }, async ({ path }) => {
+      const folder = join(dirname(path), 'client');
+      /** @type {Record<string, string>} */
+      const texts = {};
+      for (const name of readdirSync(folder).filter((name) => PAGE_FILES.test(name))) {
+        const text = readFileSync(join(folder, name), 'utf8');
+        const loader = name.endsWith('.mjs') ? 'js' : name.endsWith('.css') ? 'css' : null;
+        texts[name] =
+          loader === null ? text : (await build.esbuild.transform(text, { loader, minify: true })).code;
+      }
+      return { contents: `export const SOURCES = ${JSON.stringify(texts)};` };
+    });
+  },
+};
 
 /**
  * @param {string} own

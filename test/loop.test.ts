@@ -50,7 +50,7 @@ class ListedLog implements Log {
   }
 }
 
-function setUp(options: { budgetMb?: number } = {}) {
+function setUp(options: { budgetMb?: number; onDecision?: (event: Event) => void } = {}) {
   const clock = new ManualClock();
   const log = new ListedLog();
   const acted: { event: Event; sequence: number; recorded: number }[] = [];
@@ -60,8 +60,10 @@ function setUp(options: { budgetMb?: number } = {}) {
     policy: policyOf(names),
     log,
     clock,
-    onDecision: (event, _decision, sequence) =>
-      acted.push({ event, sequence, recorded: log.batches.flat().length }),
+    onDecision: (event, _decision, sequence) => {
+      acted.push({ event, sequence, recorded: log.batches.flat().length });
+      options.onDecision?.(event);
+    },
     onFault: (event) => faults.push(event),
   });
   return { clock, log, loop, acted, faults };
@@ -141,4 +143,63 @@ test('after it was stopped nothing is decided', async () => {
   await new Promise(setImmediate);
   assert.equal(acted.length, 0);
   assert.equal(clock.alarms.length, 0);
+});
+
+test('whoever waits for a decision when it is stopped is woken, and nobody waits afterwards', async () => {
+  const { loop } = setUp();
+  loop.push({ type: 'installed', expert: expert('a') });
+  const waiting = [loop.decided(), loop.nextDecision(Number.MAX_SAFE_INTEGER)];
+  loop.stop();
+  await Promise.all(waiting);
+  await Promise.all([loop.decided(), loop.nextDecision(Number.MAX_SAFE_INTEGER)]);
+});
+
+test('a decision that cannot be carried out takes none of its turn with it', async () => {
+  const { loop, faults, acted } = setUp({
+    onDecision: (event) => {
+      if (event.type === 'installed' && event.expert.id === 'a') throw new Error('a listener that throws');
+    },
+  });
+  loop.push({ type: 'installed', expert: expert('a') });
+  loop.push({ type: 'installed', expert: expert('b') });
+  await loop.decided();
+  assert.deepEqual(
+    acted.map((one) => one.sequence),
+    [1, 2],
+  );
+  assert.deepEqual(
+    faults.map((event) => event.type === 'installed' && event.expert.id),
+    ['a'],
+  );
+  assert.ok(loop.state.experts.has('a') && loop.state.experts.has('b'));
+});
+
+test('a bug in what is due does not keep the device busy: it is tried again after a rest', async () => {
+  const { loop, faults, clock, log } = setUp();
+  const { memory, ...rest } = expert('a');
+  let broken = false;
+  loop.push({
+    type: 'installed',
+    expert: {
+      ...rest,
+      get memory() {
+        if (broken) throw new Error('a bug');
+        return memory;
+      },
+    },
+  });
+  loop.push({ ...request, request: 'r1', model: 'a', waitMs: 5_000 });
+  await loop.decided();
+  broken = true;
+  clock.advance(5_000);
+  await loop.decided();
+  assert.deepEqual(
+    faults.map((event) => event.type),
+    ['tick'],
+  );
+  assert.deepEqual(clock.alarms, [clock.now + 1_000]);
+  broken = false;
+  clock.advance(1_000);
+  await loop.decided();
+  assert.ok(log.batches.flat().some(({ decision }) => decision.steps.some(({ type }) => type === 'reject')));
 });

@@ -5,7 +5,7 @@ import { hashRule, hashWords } from '../perception.ts';
 import type { Memory } from '../ports.ts';
 import type { Expert, MemoryProfile } from '../types.ts';
 import type { Manifest } from './manifest.ts';
-import type { Package } from './package.ts';
+import { badExpert, type Package, sha256 } from './package.ts';
 
 /** A maker measured on another machine: what he says is taken with this margin until the first load here. */
 const FOREIGN_MARGIN = 1.3;
@@ -23,6 +23,7 @@ export interface FactsOptions {
   readonly pinned: boolean;
 }
 
+/** Throws AgentError `bad_expert` where the router's words are not those of the manifest. */
 export function expertOf(found: Package, { memory, embedderDigest, pinned }: FactsOptions): Expert {
   const { manifest, digest } = found;
   const { routing } = manifest;
@@ -67,8 +68,16 @@ function boundOf({ memory, files }: Manifest): MemoryProfile {
   return { residentBytes, loadBytes, loadMs, measured: false };
 }
 
+/** Read long before the first load, which hashes every file: so this one is hashed here. */
 function vocabularyOf({ manifest, directory }: Package): Uint32Array {
   const path = manifest.routing.vocabulary;
   if (path === undefined) return new Uint32Array();
-  return hashWords(readFileSync(join(directory, path), 'utf8').split('\n'));
+  const bytes = readFileSync(join(directory, path));
+  if (manifest.files.find((file) => file.path === path)?.sha256 !== sha256(bytes)) {
+    throw badExpert(
+      `expert "${manifest.id}": the content of ${path} is not what its manifest says`,
+      `Copy the folder of "${manifest.id}" again from where it came.`,
+    );
+  }
+  return hashWords(bytes.toString('utf8').split('\n'));
 }

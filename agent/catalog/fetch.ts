@@ -4,14 +4,21 @@
  * goes on from there; the package appears under its final name only when all of it is on the disk.
  */
 import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
 import { type FileHandle, mkdir, open, readdir, rename, rm, stat, statfs } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { Readable } from 'node:stream';
-import { fileURLToPath } from 'node:url';
+import type { Readable } from 'node:stream';
 import { AgentError } from '../errors.ts';
 import type { Manifest, ManifestFile } from './manifest.ts';
-import { badExpert, hashFile, MANIFEST_NAME, MAX_MANIFEST_BYTES, parseManifest, sha256 } from './package.ts';
+import {
+  badExpert,
+  hashFile,
+  MANIFEST_NAME,
+  MAX_MANIFEST_BYTES,
+  type Package,
+  parseManifest,
+  sha256,
+} from './package.ts';
+import { type Opener, opener } from './source.ts';
 
 export interface Source {
   /** `file:FOLDER`, or `https://HOST/FOLDER` (`http:` to loopback only). */
@@ -33,8 +40,10 @@ export interface FetchOptions {
 
 /** Kept free on the disk beside what a fetch needs. */
 const DISK_RESERVE_BYTES = 64 * 1024 ** 2;
-/** A server that sends nothing for this long is given up. */
+/** A source that sends nothing for this long is given up. */
 const STALL_MS = 30_000;
+/** Ends the name of a folder that is not whole yet. */
+const PARTIAL = '.part';
 
 /** Fetches from the first source that works; resolves with the package's folder. Rejects with the last error. */
 export async function fetchPackage(options: FetchOptions): Promise<string> {
@@ -60,15 +69,35 @@ async function fetchFrom(source: Source, options: FetchOptions): Promise<string>
   const manifest = parseManifest(bytes, `${source.uri}/${MANIFEST_NAME}`);
   checkIdentity(manifest, options, source.uri);
   const home = join(options.installDir, manifest.id);
-  const final = join(home, `${manifest.version}-${digest.slice(0, 16)}`);
-  if (await exists(join(final, MANIFEST_NAME))) return final;
-  const staging = `${final}.part`;
+  const name = `${manifest.version}-${digest.slice(0, 16)}`;
+  const final = join(home, name);
+  const staging = `${final}${PARTIAL}`;
+  if (await exists(final)) {
+    if (await isComplete(final, manifest)) return final;
+    // Damaged since it came: what is whole in it is kept.
+    await rm(staging, { recursive: true, force: true });
+    await rename(final, staging);
+  }
   await mkdir(staging, { recursive: true });
+  await removeAbandoned(home, `${name}${PARTIAL}`);
   await fetchFiles(manifest, open, staging, options);
   await writeDurably(join(staging, MANIFEST_NAME), bytes);
   await rename(staging, final);
   await syncDirectory(home);
   return final;
+}
+
+async function isComplete(directory: string, manifest: Manifest): Promise<boolean> {
+  if (!(await exists(join(directory, MANIFEST_NAME)))) return false;
+  for (const file of manifest.files) if (!(await isWhole(join(directory, file.path), file))) return false;
+  return true;
+}
+
+/** Fetches of other versions that broke off would lie there for ever. */
+async function removeAbandoned(home: string, keep: string): Promise<void> {
+  for (const name of await readdir(home)) {
+    if (name.endsWith(PARTIAL) && name !== keep) await rm(join(home, name), { recursive: true, force: true });
+  }
 }
 
 async function fetchFiles(
@@ -104,7 +133,7 @@ function checkDigest({ uri, sha256: expected }: Source, actual: string, id: stri
       'Check the source, then the sha256 in the configuration.',
     );
   }
-  if (isLocal(uri)) return;
+  if (uri.startsWith('file:')) return;
   throw new AgentError(
     'fetch_failed',
     `the source ${uri} of "${id}" has no sha256, so what comes from it cannot be checked`,
@@ -130,56 +159,6 @@ function checkIdentity(manifest: Manifest, { id, version }: FetchOptions, uri: s
 
 // ---- reading a source -----------------------------------------------------------------------------------------
 
-type Opener = (path: string, signal: AbortSignal) => Promise<Readable>;
-
-function isLocal(uri: string): boolean {
-  return uri.startsWith('file:');
-}
-
-function opener(uri: string): Opener {
-  if (isLocal(uri)) {
-    const folder = uri.startsWith('file://') ? fileURLToPath(uri) : uri.slice('file:'.length);
-    return async (path) => {
-      const file = join(folder, path);
-      if (!(await exists(file)))
-        throw new AgentError('fetch_failed', `${file} does not exist`, {
-          hint: 'Check the path of the source.',
-        });
-      return createReadStream(file);
-    };
-  }
-  const base = new URL(uri.endsWith('/') ? uri : `${uri}/`);
-  if (base.protocol !== 'https:' && !(base.protocol === 'http:' && isLoopback(base.hostname))) {
-    throw new AgentError('fetch_failed', `the source ${uri} is neither file: nor https:`, {
-      hint: 'Use file:FOLDER or https://HOST/FOLDER.',
-    });
-  }
-  return async (path, signal) =>
-    httpOpen(new URL(path.split('/').map(encodeURIComponent).join('/'), base), signal);
-}
-
-function isLoopback(host: string): boolean {
-  return host === 'localhost' || host === '[::1]' || /^127\.[0-9.]+$/.test(host);
-}
-
-async function httpOpen(url: URL, signal: AbortSignal): Promise<Readable> {
-  let response: Response;
-  try {
-    response = await fetch(url, { signal, redirect: 'follow' });
-  } catch (cause) {
-    signal.throwIfAborted();
-    const why = (cause as { cause?: Error }).cause?.message ?? (cause as Error).message;
-    throw new AgentError('fetch_failed', `${url.href} could not be reached: ${why}`, {
-      retryable: true,
-      cause,
-    });
-  }
-  if (response.ok && response.body !== null) return Readable.fromWeb(response.body);
-  await response.body?.cancel();
-  const retryable = response.status >= 500 || response.status === 429 || response.status === 408;
-  throw new AgentError('fetch_failed', `${url.href} answered ${response.status}`, { retryable });
-}
-
 async function readAll(stream: Readable, maxBytes: number, uri: string): Promise<Buffer> {
   const chunks: Buffer[] = [];
   let total = 0;
@@ -192,9 +171,9 @@ async function readAll(stream: Readable, maxBytes: number, uri: string): Promise
   return Buffer.concat(chunks);
 }
 
-/** The chunks of a stream; rejects when none comes for a while. */
+/** The chunks of a stream; rejects with AgentError `fetch_failed` when it breaks off, or none comes for a while. */
 async function* stalling(stream: Readable): AsyncGenerator<Buffer> {
-  let timer = setTimeout(() => undefined, 0);
+  let timer: NodeJS.Timeout | undefined;
   const arm = (): void => {
     clearTimeout(timer);
     timer = setTimeout(
@@ -208,6 +187,10 @@ async function* stalling(stream: Readable): AsyncGenerator<Buffer> {
       arm();
       yield chunk as Buffer;
     }
+  } catch (cause) {
+    if (cause instanceof AgentError) throw cause;
+    const why = cause instanceof Error ? cause.message : String(cause);
+    throw new AgentError('fetch_failed', `the source broke off: ${why}`, { retryable: true, cause });
   } finally {
     clearTimeout(timer);
     stream.destroy();
@@ -297,19 +280,18 @@ async function exists(path: string): Promise<boolean> {
   return (await stat(path).catch(() => null)) !== null;
 }
 
-/** The newest whole package of an expert among those fetched before; null where there is none. */
+/** The newest package of an expert among those fetched before that `read` accepts; null where there is none. */
 export async function findFetched(
   installDir: string,
   id: string,
-  accepts: (directory: string) => boolean,
-): Promise<string | null> {
+  read: (directory: string) => Package | null,
+): Promise<Package | null> {
   const names = await readdir(join(installDir, id)).catch(() => []);
-  for (const name of names
-    .filter((one) => !one.endsWith('.part'))
-    .sort()
-    .reverse()) {
-    const directory = join(installDir, id, name);
-    if (accepts(directory)) return directory;
+  // By number, not by letter: 1.10.0 is newer than 1.9.0.
+  const newestFirst = names.sort((a, b) => b.localeCompare(a, 'en', { numeric: true }));
+  for (const name of newestFirst) {
+    const found = name.endsWith(PARTIAL) ? null : read(join(installDir, id, name));
+    if (found !== null) return found;
   }
   return null;
 }

@@ -19,6 +19,8 @@ export const TaskSchema = Type.Union([
   Type.Literal('text-classification'),
   Type.Literal('retrieval'),
   Type.Literal('text-generation'),
+  Type.Literal('tensor'),
+  Type.Literal('token-classification'),
 ]);
 
 const WordPieceTokenizer = Type.Object(
@@ -44,11 +46,45 @@ const FastTextTokenizer = Type.Object(
   strict,
 );
 
+/** Counted pairs of neighbouring bytes, for source code: see `runtime/tokenizers/byte-pairs.ts`. */
+const BytePairTokenizer = Type.Object(
+  {
+    kind: Type.Literal('byte-pairs'),
+    maxPairs: Type.Integer({ minimum: 1, maximum: 1_048_576 }),
+    leastPairs: Type.Optional(Type.Integer({ minimum: 1, maximum: 1_048_576 })),
+  },
+  strict,
+);
+
+/** Counted hashes of words and of pairs of words: see `runtime/tokenizers/hashed-words.ts`. */
+const HashedWordTokenizer = Type.Object(
+  {
+    kind: Type.Literal('hashed-words'),
+    bits: Type.Integer({ minimum: 1, maximum: 24 }),
+    maxWords: Type.Integer({ minimum: 1, maximum: 1_048_576 }),
+  },
+  strict,
+);
+
+/** Single characters, read in overlapping windows: see `runtime/tasks/rewriting-alphabet.ts`. */
+const CharacterTokenizer = Type.Object(
+  {
+    kind: Type.Literal('characters'),
+    path: InnerPath,
+    maxTokens: Type.Integer({ minimum: 16, maximum: 65_536, description: 'Characters of one window' }),
+    overlap: Type.Integer({ minimum: 0, maximum: 4_096, description: 'Characters read beyond either edge' }),
+  },
+  strict,
+);
+
 const Rule = Type.Object(
   {
     any: Type.Optional(Type.Array(Type.String({ minLength: 1 }), { minItems: 1 })),
     all: Type.Optional(Type.Array(Type.String({ minLength: 1 }), { minItems: 1 })),
     not: Type.Optional(Type.Array(Type.String({ minLength: 1 }), { minItems: 1 })),
+    code: Type.Optional(
+      Type.Boolean({ description: 'Whether what the request is about looks like source code.' }),
+    ),
   },
   { ...strict, minProperties: 1, description: 'Phrases of one to three words; matched on whole words.' },
 );
@@ -74,8 +110,19 @@ export const ManifestSchema = Type.Object(
       },
       strict,
     ),
-    tokenizer: Type.Optional(Type.Union([WordPieceTokenizer, FastTextTokenizer])),
-    /** `text-classification`: one label a line, in the order of the graph's output. */
+    tokenizer: Type.Optional(
+      Type.Union([
+        WordPieceTokenizer,
+        FastTextTokenizer,
+        BytePairTokenizer,
+        HashedWordTokenizer,
+        CharacterTokenizer,
+      ]),
+    ),
+    /**
+     * One label a line, in the order of the graph's output. For `token-classification` with characters, a label is
+     * the letters that its class makes (`àèù`: a grave accent); the first one, `unchanged`, leaves a letter as it is.
+     */
     labels: Type.Optional(InnerPath),
     /** `feature-extraction`: how token states become one vector. */
     pooling: Type.Optional(Type.Union([Type.Literal('mean'), Type.Literal('cls')])),
@@ -104,6 +151,7 @@ export const ManifestSchema = Type.Object(
       },
       strict,
     ),
+    /** A `tensor` expert's `input` is the JSON of an inference request of the Open Inference Protocol. */
     golden: Type.Array(Type.Object({ input: Type.String(), output: Type.Unknown() }, strict), {
       minItems: 1,
     }),

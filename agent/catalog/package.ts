@@ -1,6 +1,6 @@
 /** Reads an expert's folder: the manifest, checked, and that every file it lists is there with its size. */
 import { createHash } from 'node:crypto';
-import { lstatSync, readFileSync } from 'node:fs';
+import { existsSync, lstatSync, readFileSync, realpathSync } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { AgentError } from '../errors.ts';
@@ -19,6 +19,9 @@ export interface Package {
   readonly directory: string;
 }
 
+/** What a request names to let the router choose: an expert of this name could not be asked. */
+const RESERVED_ID = 'auto';
+
 const check = checker(ManifestSchema, { subject: MANIFEST_NAME });
 
 /** Parses a manifest. `where` names it in errors. Throws AgentError `bad_expert`. */
@@ -33,10 +36,18 @@ export function parseManifest(bytes: Buffer, where: string): Manifest {
     );
   }
   const { value: manifest, problem } = check(value);
-  if (manifest !== null) return checkPaths(manifest, where);
+  if (manifest !== null) return checkPaths(checkId(manifest, where), where);
   throw badExpert(
     `${where}: ${problem.message}`,
     problem.hint ?? 'schema/expert.schema.json describes the file.',
+  );
+}
+
+function checkId(manifest: Manifest, where: string): Manifest {
+  if (manifest.id !== RESERVED_ID) return manifest;
+  throw badExpert(
+    `${where}: "${RESERVED_ID}" is the name that lets the router choose, and no expert's`,
+    'Give it another id.',
   );
 }
 
@@ -65,7 +76,7 @@ export function readPackage(directory: string): Package {
   const path = join(directory, MANIFEST_NAME);
   const bytes = readManifest(path);
   const manifest = parseManifest(bytes, path);
-  for (const file of manifest.files) checkPresence(directory, file, manifest.id);
+  checkPresence(directory, manifest);
   return { manifest, digest: sha256(bytes), directory };
 }
 
@@ -81,16 +92,23 @@ function readManifest(path: string): Buffer {
   return readFileSync(path);
 }
 
-function checkPresence(directory: string, file: ManifestFile, id: string): void {
-  const size = sizeOf(join(directory, file.path));
+function checkPresence(directory: string, { files, id }: Manifest): void {
+  const root = existsSync(directory) ? realpathSync(directory) : directory;
+  for (const file of files) checkFile(root, file, id);
+}
+
+function checkFile(root: string, file: ManifestFile, id: string): void {
+  const path = join(root, file.path);
+  const size = sizeOf(path);
   const hint = `Copy the folder of "${id}" again from where it came.`;
-  if (size === null) throw badExpert(`expert "${id}": ${file.path} is missing`, hint);
+  if (size === null || realpathSync(path) !== path)
+    throw badExpert(`expert "${id}": ${file.path} is missing`, hint);
   if (size !== file.bytes) {
     throw badExpert(`expert "${id}": ${file.path} has ${size} bytes, its manifest says ${file.bytes}`, hint);
   }
 }
 
-/** Size of a regular file; null where there is none. A link is none: it could point out of the package. */
+/** Size of a regular file; null where there is none. A link is none: it could lead out of the package. */
 function sizeOf(path: string): number | null {
   const stat = lstatSync(path, { throwIfNoEntry: false });
   return stat?.isFile() === true ? stat.size : null;
@@ -98,8 +116,8 @@ function sizeOf(path: string): number | null {
 
 /** Hashes every file of a package. Rejects with AgentError `bad_expert` that names the first file that differs. */
 export async function verifyPackage({ manifest, directory }: Package): Promise<void> {
+  checkPresence(directory, manifest);
   for (const file of manifest.files) {
-    checkPresence(directory, file, manifest.id);
     const actual = await hashFile(join(directory, file.path));
     if (actual === file.sha256) continue;
     throw badExpert(

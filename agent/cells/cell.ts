@@ -4,7 +4,7 @@ import { Duplex, Readable } from 'node:stream';
 import type { Manifest } from '../catalog/manifest.ts';
 import { AgentError } from '../errors.ts';
 import { readOomKills } from '../linux/process.ts';
-import type { Ask, RunCall, RunReport } from '../ports.ts';
+import type { Ask, NamedTensor, RunCall, RunReport } from '../ports.ts';
 import type { CellId, ExpertId, Lane, LeaseId, LoadReport } from '../types.ts';
 import { Channel } from './channel.ts';
 import { cellEnvironment } from './environment.ts';
@@ -257,8 +257,20 @@ export function cellExited(cell: CellId, cause: string): AgentError {
   });
 }
 
-/** Whether an answer is of the kind that was asked for, with one vector a text. */
+/** Whether an answer is of the kind that was asked for: with one vector a text, with the outputs that were named. */
 function answers({ answer }: RunReport, ask: Ask): boolean {
-  if (ask.kind === 'chat') return answer.kind !== 'embeddings';
-  return answer.kind === 'embeddings' && answer.vectors.length === ask.texts.length;
+  switch (ask.kind) {
+    case 'chat':
+      return answer.kind !== 'embeddings' && answer.kind !== 'tensors';
+    case 'embeddings':
+      return answer.kind === 'embeddings' && answer.vectors.length === ask.texts.length;
+    case 'tensors':
+      return answer.kind === 'tensors' && areNamed(answer.outputs, ask.outputs);
+  }
+}
+
+function areNamed(outputs: readonly NamedTensor[], names: readonly string[] | null): boolean {
+  return (
+    names === null || (outputs.length === names.length && outputs.every(({ name }, at) => name === names[at]))
+  );
 }

@@ -4,7 +4,7 @@ import type { Ask, RunReport } from '../ports.ts';
 import type { ExpertId, Failure, LeaseId, LoadReport } from '../types.ts';
 
 /** To be raised with every change below: an agent must not talk to a cell of a newer executable. */
-export const PROTOCOL = 1;
+export const PROTOCOL = 2;
 /** The end of the channel in the cell: the first file descriptor after stdin, stdout and stderr. */
 export const CHANNEL_FD = 3;
 

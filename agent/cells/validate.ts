@@ -4,7 +4,8 @@
  * throws AgentError `malformed`, which ends the cell.
  */
 import { AgentError } from '../errors.ts';
-import type { Answer, Label, Passage, RunReport } from '../ports.ts';
+import type { Answer, Label, NamedTensor, Passage, RunReport } from '../ports.ts';
+import { elementCount, fitsType, isElementType } from '../tensors.ts';
 import type { Failure, LoadReport } from '../types.ts';
 import type { FromCell } from './protocol.ts';
 
@@ -68,6 +69,8 @@ function answer(fields: Fields): Answer {
       return { kind, passages: list(fields, 'passages', passage), inputTokens };
     case 'embeddings':
       return { kind, vectors: list(fields, 'vectors', vector), inputTokens };
+    case 'tensors':
+      return { kind, outputs: list(fields, 'outputs', tensor), inputTokens };
     case 'text': {
       const { finish } = fields;
       if (finish !== 'stop' && finish !== 'length' && finish !== 'cancelled') throw malformed('finish');
@@ -99,6 +102,19 @@ function vector(value: unknown): Float32Array {
   const fits = value instanceof Float32Array && value.length > 0 && value.length <= MAX_DIMENSIONS;
   if (!fits || !value.every(Number.isFinite)) throw malformed('vectors');
   return value;
+}
+
+/** What numbers say is between the graph and its caller: NaN is as good as any here. */
+function tensor(value: unknown): NamedTensor {
+  const fields = object(value, 'outputs');
+  const { type, data } = fields;
+  if (!isElementType(type)) throw malformed('outputs.type');
+  const shape = list(fields, 'shape', (size) => size as number);
+  // `elementCount` takes nothing but whole numbers.
+  const count = elementCount(shape);
+  if (count === null) throw malformed('shape');
+  if (!fitsType(type, data) || data.length !== count) throw malformed('data');
+  return { name: string(fields, 'name', MAX_NAME), type, shape, data };
 }
 
 function failure(fields: Fields): Failure {

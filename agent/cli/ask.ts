@@ -19,8 +19,11 @@ interface Chunk {
   readonly expertd?: Note;
 }
 
+const FLAGS = { ...AGENT_FLAGS, model: { type: 'string' }, 'max-tokens': { type: 'string' } } as const;
+
 export const ask: Command = {
   name: 'ask',
+  flags: FLAGS,
   summary: 'ask a question and print the answer',
   usage: `Usage: expertd ask [FLAGS] QUESTION...
        expertd ask [FLAGS] QUESTION... - < FILE
@@ -33,11 +36,7 @@ A classifier answers about what is quoted, fenced, or after the question's colon
 ${AGENT_FLAGS_HELP}`,
 
   async run(args, io) {
-    const { values, positionals } = parseFlags(args, {
-      ...AGENT_FLAGS,
-      model: { type: 'string' },
-      'max-tokens': { type: 'string' },
-    });
+    const { values, positionals } = parseFlags(args, FLAGS);
     const content = await contentOf(positionals, io);
     const limit = values['max-tokens'];
     const body = {

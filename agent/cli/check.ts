@@ -1,15 +1,27 @@
 /** `expertd check`: says whether a configuration or a folder of an expert is valid, without an agent. */
 import { statSync } from 'node:fs';
+import type { Survey } from '../device.ts';
 import { toFailure } from '../errors.ts';
 import type { Failure } from '../types.ts';
 import { parseFlags } from './flags.ts';
 import { CliError, type Command, EXIT, type Io } from './io.ts';
+import type { ConfigOverrides } from './options.ts';
 
 /** What can be checked; each resolves with a line about what it found, or rejects with an AgentError. */
 export interface Checks {
   config(path: string): Promise<string>;
   /** The folder of one expert: its manifest, and every file's size and sha256. */
   expert(directory: string): Promise<string>;
+  /** The device, and what the configuration wants of it; a configuration that is not valid is a finding. */
+  device(where: ConfigChoice): Promise<Survey>;
+}
+
+/** Which configuration: as flags and environment say. */
+export interface ConfigChoice {
+  readonly configPath: string | null;
+  readonly overrides: ConfigOverrides;
+  /** Where the configuration names none. */
+  readonly stateDir: string;
 }
 
 interface Finding {
@@ -20,9 +32,13 @@ interface Finding {
   readonly failure: Failure | null;
 }
 
+const FLAGS = { json: { type: 'boolean' } } as const;
+
 export function checkCommand(checks: Checks): Command {
   return {
     name: 'check',
+    flags: FLAGS,
+    words: { of: 'files' },
     summary: 'check a configuration file or the folder of an expert',
     usage: `Usage: expertd check [--json] [PATH...]
 
@@ -32,7 +48,7 @@ Without PATH: the file in EXPERTD_CONFIG, else edge.config.json. Needs no agent.
   --json            print a list of findings`,
 
     async run(args, io) {
-      const { values, positionals } = parseFlags(args, { json: { type: 'boolean' } });
+      const { values, positionals } = parseFlags(args, FLAGS);
       const paths = positionals.length > 0 ? positionals : [io.env['EXPERTD_CONFIG'] || 'edge.config.json'];
       const findings: Finding[] = [];
       for (const path of paths) findings.push(await look(path, checks));

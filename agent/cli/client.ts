@@ -22,27 +22,31 @@ export class AgentClient {
   }
 
   /** The parsed body and its text. Rejects with a CliError whose exit code says who is at fault. */
-  async get<T>(path: string): Promise<{ readonly value: T; readonly text: string }> {
-    return readJson<T>(await this.#send('GET', path));
+  async get<T>(path: string, signal?: AbortSignal): Promise<{ readonly value: T; readonly text: string }> {
+    return readJson<T>(await this.#send('GET', path, signal === undefined ? {} : { signal }));
   }
 
   async post<T>(path: string, body?: object): Promise<{ readonly value: T; readonly text: string }> {
-    return readJson<T>(await this.#send('POST', path, body));
+    return readJson<T>(await this.#send('POST', path, bodyOf(body)));
   }
 
   /** The reply as it comes, for streams; its status was good. */
   stream(path: string, body: object): Promise<Response> {
-    return this.#send('POST', path, body);
+    return this.#send('POST', path, bodyOf(body));
   }
 
-  async #send(method: string, path: string, body?: object): Promise<Response> {
-    const headers: Record<string, string> = {};
-    if (this.#token) headers['authorization'] = `Bearer ${this.#token}`;
-    if (body !== undefined) headers['content-type'] = 'application/json';
-    const init = { method, headers, ...(body === undefined ? {} : { body: JSON.stringify(body) }) };
+  /** The agent's events after the decision `lastId`, empty for none, until `signal` aborts. */
+  events(lastId: string, signal: AbortSignal): Promise<Response> {
+    const headers: Record<string, string> = lastId === '' ? {} : { 'last-event-id': lastId };
+    return this.#send('GET', '/expertd/v1/events', { headers, signal });
+  }
+
+  async #send(method: string, path: string, init: RequestInit): Promise<Response> {
+    const headers = new Headers(init.headers);
+    if (this.#token) headers.set('authorization', `Bearer ${this.#token}`);
     let response: Response;
     try {
-      response = await fetch(this.#url + path, init);
+      response = await fetch(this.#url + path, { ...init, method, headers });
     } catch (error) {
       throw new CliError(EXIT.notRunning, `no agent answers at ${this.#url} (${causeOf(error)})`, START_HINT);
     }
@@ -122,6 +126,11 @@ async function readJson<T>(response: Response): Promise<{ value: T; text: string
   } catch {
     throw new CliError(EXIT.failed, `what answers at ${response.url} is not an expertd agent`);
   }
+}
+
+function bodyOf(body: object | undefined): RequestInit {
+  if (body === undefined) return {};
+  return { headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) };
 }
 
 /** A failed reply: 500s are failures, everything else is a refusal that the user can do something about. */

@@ -5,8 +5,16 @@ import { AGENT_FLAGS, AGENT_FLAGS_HELP, parseFlags, wholeNumber } from './flags.
 import { CliError, type Command, EXIT } from './io.ts';
 import { duration, percent, table, time } from './print.ts';
 
+const FLAGS = {
+  ...AGENT_FLAGS,
+  limit: { type: 'string' },
+  expert: { type: 'string' },
+  before: { type: 'string' },
+} as const;
+
 export const decisions: Command = {
   name: 'decisions',
+  flags: FLAGS,
   summary: 'list the last decisions',
   usage: `Usage: expertd decisions [FLAGS]
 
@@ -16,12 +24,7 @@ export const decisions: Command = {
 ${AGENT_FLAGS_HELP}`,
 
   async run(args, io) {
-    const { values, positionals } = parseFlags(args, {
-      ...AGENT_FLAGS,
-      limit: { type: 'string' },
-      expert: { type: 'string' },
-      before: { type: 'string' },
-    });
+    const { values, positionals } = parseFlags(args, FLAGS);
     const [stray] = positionals;
     if (stray !== undefined) {
       throw new CliError(

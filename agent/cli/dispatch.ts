@@ -3,16 +3,18 @@ import { didYouMean } from '../nearest.ts';
 import { ask } from './ask.ts';
 import { type Checks, checkCommand } from './check.ts';
 import { decisions } from './decisions.ts';
+import { doctorCommand } from './doctor.ts';
 import { experts } from './experts.ts';
 import { explain } from './explain.ts';
 import { CliError, type Command, EXIT, type Io } from './io.ts';
 import { printable } from './print.ts';
 import { route } from './route.ts';
 import { status } from './status.ts';
+import { top } from './top.ts';
 
 /** All commands but `start`, which belongs to main.ts. */
 export function clientCommands(checks: Checks): readonly Command[] {
-  return [ask, route, status, experts, decisions, explain, checkCommand(checks)];
+  return [ask, route, status, top, experts, decisions, explain, checkCommand(checks), doctorCommand(checks)];
 }
 
 /**

@@ -4,19 +4,24 @@ export interface ServerEvent {
   /** `message` where the stream names none. */
   readonly event: string;
   readonly data: string;
+  /** Empty where the event has none. */
+  readonly id: string;
 }
 
 export async function* readEvents(response: Response): AsyncGenerator<ServerEvent> {
   let event = 'message';
+  let id = '';
   let data: string[] = [];
   for await (const line of lines(response)) {
     if (line === '') {
-      if (data.length > 0) yield { event, data: data.join('\n') };
-      [event, data] = ['message', []];
+      if (data.length > 0) yield { event, data: data.join('\n'), id };
+      [event, data, id] = ['message', [], ''];
     } else if (line.startsWith('data:')) {
       data.push(line.slice(line.startsWith('data: ') ? 6 : 5));
     } else if (line.startsWith('event:')) {
       event = line.slice(6).trim();
+    } else if (line.startsWith('id:')) {
+      id = line.slice(3).trim();
     }
   }
 }

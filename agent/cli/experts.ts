@@ -11,6 +11,8 @@ const ACTIONS = ['load', 'unload', 'pin', 'unpin', 'clear'];
 
 export const experts: Command = {
   name: 'experts',
+  flags: AGENT_FLAGS,
+  words: { fixed: ACTIONS, of: 'experts' },
   summary: 'list experts; load, unload, pin, unpin or clear one',
   usage: `Usage: expertd experts [FLAGS]
        expertd experts [FLAGS] ID

@@ -8,6 +8,7 @@ import { candidateTable } from './route.ts';
 
 export const explain: Command = {
   name: 'explain',
+  flags: AGENT_FLAGS,
   summary: 'tell the whole story of one decision',
   usage: `Usage: expertd explain [FLAGS] [ID]
 
@@ -93,8 +94,18 @@ function memory({ memory, residencyBefore, residencyAfter }: Explanation): strin
   if (memory === null) return changes.join('');
   const free =
     memory.availableBytes === null ? '' : `; the device had ${bytes(memory.availableBytes)} available`;
-  const head = `${bytes(memory.committedBytes)} of ${bytes(memory.budgetBytes)} were committed${free}; pressure ${memory.pressure}.\n`;
+  const head = `${bytes(memory.committedBytes)} of ${bytes(memory.budgetBytes)} were committed${free}; pressure ${memory.pressure}.\n${heat(memory)}`;
   return head + (changes.length === 0 ? 'No expert had to move.\n' : changes.join(''));
+}
+
+/** What the device's heat had to do with it; nothing where nothing is known. */
+function heat({ temperatureCelsius, throttled, loadCost }: NonNullable<Explanation['memory']>): string {
+  const parts = [
+    ...(typeof temperatureCelsius === 'number' ? [`${temperatureCelsius.toFixed(1)} C`] : []),
+    ...(throttled ?? []),
+    ...(loadCost !== undefined && loadCost > 1 ? [`loads cost ${loadCost.toFixed(1)} times as much`] : []),
+  ];
+  return parts.length === 0 ? '' : `The device: ${parts.join(', ')}.\n`;
 }
 
 function timeline({ decision, timeline }: Explanation): string {

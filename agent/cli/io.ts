@@ -1,5 +1,7 @@
 /** What a command may touch of the world, and what it can end with. */
 
+import type { ParseArgsOptionsConfig } from 'node:util';
+
 export interface Output {
   write(text: string): unknown;
 }
@@ -11,6 +13,18 @@ export interface Io {
   readonly env: Readonly<Record<string, string | undefined>>;
   /** stdout is a terminal: colours and side notes are welcome. */
   readonly isTTY: boolean;
+  /** For commands that draw; missing or null where stdout is no terminal. */
+  readonly terminal?: Terminal | null;
+}
+
+/** A screen and a keyboard. */
+export interface Terminal {
+  size(): { readonly columns: number; readonly rows: number };
+  /**
+   * Takes the whole screen: keys come one at a time and unechoed, and a wish to end from elsewhere comes as Ctrl-C.
+   * Returns what gives the screen back as it was.
+   */
+  take(handlers: { readonly onKey: (key: string) => void; readonly onResize: () => void }): () => void;
 }
 
 export interface Command {
@@ -18,6 +32,10 @@ export interface Command {
   readonly summary: string;
   /** Shown by `--help`, without a trailing newline. */
   readonly usage: string;
+  /** What `parseFlags` takes, for the completion of shells. */
+  readonly flags?: ParseArgsOptionsConfig;
+  /** What its words may be, for the completion of shells: these, and experts or files. */
+  readonly words?: { readonly fixed?: readonly string[]; readonly of?: 'experts' | 'files' };
   /** Resolves with one of EXIT; rejects with a CliError, or with anything else for a bug. */
   run(args: readonly string[], io: Io): Promise<number>;
 }

@@ -72,7 +72,14 @@ export interface Style {
 
 /** Bold and dim on a terminal, unless NO_COLOR is set (https://no-color.org) or the terminal is dumb. */
 export function styleOf(io: Io): Style {
+  const paint = painterOf(io);
+  return { bold: (text) => paint(1, text), dim: (text) => paint(2, text) };
+}
+
+/** Text in one of the terminal's renditions (ECMA-48, SGR), where `styleOf` would use any. */
+export type Painter = (code: number, text: string) => string;
+
+export function painterOf(io: Io): Painter {
   const plain = !io.isTTY || Boolean(io.env['NO_COLOR']) || io.env['TERM'] === 'dumb';
-  const wrap = (code: number) => (text: string) => (plain ? text : `\u001b[${code}m${text}\u001b[0m`);
-  return { bold: wrap(1), dim: wrap(2) };
+  return (code, text) => (plain ? text : `\u001b[${code}m${text}\u001b[0m`);
 }

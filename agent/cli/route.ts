@@ -7,6 +7,7 @@ import { duration, percent, styleOf, table } from './print.ts';
 
 export const route: Command = {
   name: 'route',
+  flags: AGENT_FLAGS,
   summary: 'show which expert would answer, without asking it',
   usage: `Usage: expertd route [FLAGS] QUESTION...
 

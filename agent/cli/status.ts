@@ -7,6 +7,7 @@ import { bytes, duration, printable, type Style, styleOf, table } from './print.
 
 export const status: Command = {
   name: 'status',
+  flags: AGENT_FLAGS,
   summary: 'show memory, cells, requests and problems',
   usage: `Usage: expertd status [FLAGS]
 

@@ -40,10 +40,12 @@ export const STATUSES: Readonly<Record<string, number>> = {
   forbidden_origin: 403,
   not_found: 404,
   method_not_allowed: 405,
+  not_representable: 406,
   body_too_large: 413,
   uri_too_long: 414,
   unsupported_media_type: 415,
   not_ready: 503,
+  too_many_streams: 503,
 };
 
 /** Codes of fastify's own errors in our words; `limit` is the configured size of a body. */
@@ -54,11 +56,7 @@ const FASTIFY: Readonly<Record<string, (limit: number) => Pick<Failure, 'code' |
     hint: 'Send one JSON object; "__proto__" and "constructor" are not taken as keys.',
   }),
   FST_ERR_CTP_BODY_TOO_LARGE: (limit) => bodyTooLarge(limit).toFailure(),
-  FST_ERR_CTP_INVALID_MEDIA_TYPE: () => ({
-    code: 'unsupported_media_type',
-    message: 'the body has a content type that is not understood',
-    hint: 'Send JSON with the header "content-type: application/json".',
-  }),
+  FST_ERR_CTP_INVALID_MEDIA_TYPE: () => unsupportedMediaType().toFailure(),
   FST_ERR_CTP_INVALID_CONTENT_LENGTH: () => ({
     code: 'bad_request',
     message: 'the body is not as long as its content-length says',
@@ -79,6 +77,12 @@ const FASTIFY: Readonly<Record<string, (limit: number) => Pick<Failure, 'code' |
 export function bodyTooLarge(limitBytes: number): AgentError {
   return new AgentError('body_too_large', `the body is larger than ${limitBytes} bytes`, {
     hint: 'Send less, or raise http.maxBodyBytes.',
+  });
+}
+
+export function unsupportedMediaType(): AgentError {
+  return new AgentError('unsupported_media_type', 'the body has a content type that is not understood', {
+    hint: 'Send JSON with the header "content-type: application/json".',
   });
 }
 
@@ -118,6 +122,11 @@ export function problemOf(error: unknown, limitBytes: number): Problem {
     loading: refusal?.loading ?? null,
     unexpected: failure.code === 'internal' || STATUSES[failure.code] === undefined,
   };
+}
+
+/** The body of a failed reply in the dialect of the API that was called: under `/v2` it is the protocol's. */
+export function errorBodyAt(url: string, problem: Problem): object {
+  return /^\/v2(?![^/?])/.test(url) ? { error: sentence(problem.failure) } : bodyOf(problem);
 }
 
 /** Siblings of `error` in the body: `loading`, the numbers of a 413, ... */

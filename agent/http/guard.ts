@@ -16,8 +16,11 @@ export interface GuardOptions {
   readonly corsOrigins: readonly string[];
 }
 
-/** Paths that need no token: they say how the process is and nothing of what it knows. */
-export const PROBES: ReadonlySet<string> = new Set(['/livez', '/readyz', '/healthz']);
+/**
+ * Paths that need no token: probes say how the process is and nothing of what it knows, and the page is the same
+ * everywhere: it asks its reader for the token, since a browser sends none when it opens an address.
+ */
+export const OPEN_PATHS: ReadonlySet<string> = new Set(['/livez', '/readyz', '/healthz', '/', '/page/:file']);
 
 export class Guard {
   readonly #token: Buffer | null;
@@ -65,7 +68,7 @@ export class Guard {
         },
       );
     }
-    if (method !== 'OPTIONS' && !PROBES.has(path)) this.#checkToken(headers.authorization);
+    if (method !== 'OPTIONS' && !OPEN_PATHS.has(path)) this.#checkToken(headers.authorization);
   }
 
   isCorsOrigin(origin: string): boolean {

@@ -1,9 +1,10 @@
 /**
  * `/metrics` in Prometheus' text format: counters and histograms that requests feed, and gauges that are read from the
- * service when somebody scrapes. What is not known is left out, never zero. The only importer of prom-client.
+ * service when somebody scrapes. What is not known is left out, never zero. Only it and genai.ts import prom-client.
  */
 import { Counter, Gauge, Histogram, Registry } from 'prom-client';
 import type { ExpertView, Service, StateView } from '../service.ts';
+import { GenAiMetrics } from './genai.ts';
 
 /** From the bare overhead of the server to a long generation. */
 const DURATION_BUCKETS = [
@@ -23,6 +24,12 @@ const GAUGES: readonly Reading[] = [
     '1 while the device is short of memory.',
     (s) => flag(s.pressure.level === 'high'),
   ],
+  [
+    'expertd_load_cost_ratio',
+    'By how much heat, throttling or a low battery raise the cost of loads; 1 at best.',
+    (s) => s.loadCost?.factor,
+  ],
+  ...deviceGauges(),
   ['expertd_admission_open', '1 while experts may be loaded.', (s) => flag(s.admission === 'open')],
   ['expertd_requests_waiting', 'Requests that wait for an expert.', (s) => s.waiting],
   ['expertd_requests_running', 'Requests that an expert works on.', (s) => s.running],
@@ -36,6 +43,60 @@ const GAUGES: readonly Reading[] = [
   ],
 ];
 
+/** What the device tells; most devices have a part of it only. */
+function deviceGauges(): readonly Reading[] {
+  const share = (percent: number | null | undefined) => (percent == null ? null : percent / 100);
+  return [
+    [
+      'expertd_device_temperature_celsius',
+      'Temperature where the device is nearest to being slowed down.',
+      (s) => s.device?.thermal?.celsius,
+    ],
+    [
+      'expertd_device_slowdown_celsius',
+      'Temperature from which on it is slowed down.',
+      (s) => s.device?.thermal?.slowCelsius,
+    ],
+    [
+      'expertd_device_throttled',
+      '1 while the firmware holds the device back.',
+      (s) => (s.device?.throttle ? flag(s.device.throttle.now.length > 0) : null),
+    ],
+    [
+      'expertd_device_cpu_allowed_frequency_ratio',
+      'Highest frequency that is allowed now, of the highest there is.',
+      (s) => s.device?.frequency?.allowedShare,
+    ],
+    ['expertd_device_cpu_busy_ratio', 'Share of CPU time that was not idle.', (s) => s.device?.cpuBusyShare],
+    ['expertd_device_power_watts', 'Power that the device takes.', (s) => s.device?.watts],
+    ['expertd_device_battery_ratio', 'Charge of the battery.', (s) => s.device?.battery?.share],
+    [
+      'expertd_device_cpu_stall_ratio',
+      'Share of the last 10 s in which some task waited for a CPU (PSI).',
+      (s) => share(s.device?.pressure.cpuSomeAvg10),
+    ],
+    [
+      'expertd_device_io_stall_ratio',
+      'Share of the last 10 s in which some task waited for a disk (PSI).',
+      (s) => share(s.device?.pressure.ioSomeAvg10),
+    ],
+    ['expertd_device_swap_total_bytes', 'Swap space.', (s) => s.device?.swap?.totalBytes],
+    ['expertd_device_swap_free_bytes', 'Swap space that is free.', (s) => s.device?.swap?.freeBytes],
+    [
+      'expertd_device_zram_used_bytes',
+      'Memory that compressed swap takes.',
+      (s) => s.device?.zram?.usedBytes,
+    ],
+    ['expertd_cgroup_limit_bytes', 'Tightest memory limit.', (s) => s.device?.cgroup?.limitBytes],
+    ['expertd_cgroup_memory_bytes', 'Memory of the limited group.', (s) => s.device?.cgroup?.currentBytes],
+    [
+      'expertd_device_storage_bytes_per_second',
+      'Sequential reads of the disk that holds the experts.',
+      (s) => s.device?.storageBytesPerSecond,
+    ],
+  ];
+}
+
 const COUNTERS: readonly Reading[] = [
   ['expertd_log_dropped_entries_total', 'Entries that could not be recorded.', (s) => s.log.dropped],
   ['expertd_expert_loads_total', 'Experts that were loaded.', (s) => s.counts?.loads],
@@ -45,12 +106,12 @@ const COUNTERS: readonly Reading[] = [
 ];
 
 export class Metrics {
+  readonly genAi: GenAiMetrics;
   readonly #registry = new Registry();
   readonly #service: Service;
   readonly #gauges: readonly (readonly [Gauge, Reading])[];
   readonly #counters: readonly (readonly [Counter, Reading])[];
   readonly #durations: Histogram<'route' | 'method' | 'status'>;
-  readonly #firstToken: Histogram;
   readonly #decisions: Counter<'router' | 'outcome'>;
   readonly #cellBytes: Gauge<'cell' | 'lane'>;
   readonly #expertStates: Gauge<'expert' | 'state'>;
@@ -76,12 +137,7 @@ export class Metrics {
       buckets: DURATION_BUCKETS,
       registers,
     });
-    this.#firstToken = new Histogram({
-      name: 'gen_ai_server_time_to_first_token_seconds',
-      help: 'Time from a request for generated text to its first piece.',
-      buckets: DURATION_BUCKETS,
-      registers,
-    });
+    this.genAi = new GenAiMetrics(this.#registry);
     const labelled = <L extends string>(name: string, help: string, ...labelNames: L[]) => ({
       name,
       help,
@@ -129,10 +185,6 @@ export class Metrics {
   /** One request that was put to the service: `outcome` is `answered`, `abstained` or a failure's code. */
   decided(router: string, outcome: string): void {
     this.#decisions.inc({ router, outcome });
-  }
-
-  firstToken(seconds: number): void {
-    this.#firstToken.observe(seconds);
   }
 
   text(): Promise<string> {

@@ -9,20 +9,28 @@ import type { Dispatch } from './openai/dispatch.ts';
 import { bodyCheck, queryCheck } from './validate.ts';
 
 const strict = { additionalProperties: false } as const;
-const COMMANDS = ['load', 'unload', 'pin', 'unpin', 'clear'] as const;
+export const COMMANDS = ['load', 'unload', 'pin', 'unpin', 'clear'] as const;
 
-const checkRoute = bodyCheck(Type.Object({ question: Type.String({ minLength: 1 }) }, strict));
-const checkCommand = bodyCheck(Type.Object({}, strict));
-const checkQuery = queryCheck(
-  Type.Object(
-    {
-      limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 1_000 })),
-      before: Type.Optional(Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER })),
-      expert: Type.Optional(Type.String({ maxLength: 64 })),
-    },
-    strict,
-  ),
+export const RouteSchema = Type.Object({ question: Type.String({ minLength: 1 }) }, strict);
+export const CommandSchema = Type.Object({}, strict);
+export const DecisionsQuerySchema = Type.Object(
+  {
+    limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 1_000, description: '20 unless it is said.' })),
+    before: Type.Optional(
+      Type.Integer({
+        minimum: 0,
+        maximum: Number.MAX_SAFE_INTEGER,
+        description: 'Only decisions before it.',
+      }),
+    ),
+    expert: Type.Optional(Type.String({ maxLength: 64, description: 'Only those that chose it.' })),
+  },
+  strict,
 );
+
+const checkRoute = bodyCheck(RouteSchema);
+const checkCommand = bodyCheck(CommandSchema);
+const checkQuery = queryCheck(DecisionsQuerySchema);
 
 type ById = { Params: { id: string } };
 
@@ -40,7 +48,7 @@ export function addOwnApi(app: FastifyInstance, dispatch: Dispatch): void {
   app.post('/expertd/v1/route', (request) => {
     const { question } = checkRoute(request.body);
     if (question.trim() === '') throw new FieldError('bad_input', 'question', '"question" is empty');
-    return service.route(splitMessage(question).question);
+    return service.route(splitMessage(question));
   });
   addDecisions(app, service);
 }

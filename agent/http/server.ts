@@ -5,16 +5,20 @@
 import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import { AgentError } from '../errors.ts';
 import type { Service } from '../service.ts';
-import { bodyOf, headersOf, type Problem, problemOf } from './errors.ts';
+import { errorBodyAt, headersOf, type Problem, problemOf } from './errors.ts';
+import { addEvents } from './events.ts';
 import { Guard } from './guard.ts';
 import { Metrics } from './metrics.ts';
+import { addInferenceProtocol } from './oip/models.ts';
 import { addChat } from './openai/chat.ts';
 import { Dispatch } from './openai/dispatch.ts';
 import { addEmbeddings } from './openai/embeddings.ts';
 import { addModels } from './openai/models.ts';
+import { addOpenApi } from './openapi/openapi.ts';
 import { addOwnApi } from './own.ts';
+import { addPage } from './page/page.ts';
 import { addProbes } from './probes.ts';
-import { addBodyLimit, addJsonParser, addRoutes } from './routes.ts';
+import { addBodyLimit, addBodyParsers, addRoutes, type Routes } from './routes.ts';
 
 /** As much of pino as the server needs. */
 export interface HttpLog {
@@ -38,12 +42,14 @@ const HUNG_UP = 499;
 const CORS = {
   vary: 'origin',
   'access-control-expose-headers':
-    'retry-after, x-expertd-decision, x-expertd-expert, x-expertd-confidence, x-expertd-residency, x-expertd-degraded, x-expertd-abstained',
+    'retry-after, inference-header-content-length, x-expertd-decision, x-expertd-expert, x-expertd-confidence, x-expertd-residency, x-expertd-degraded, x-expertd-abstained',
 } as const;
 
 export class HttpServer {
   /** For tests, which inject requests without a socket. */
   readonly app: FastifyInstance;
+  /** What it answers to, without the refusals of other methods. */
+  readonly routes: Routes;
   readonly #options: HttpOptions;
   readonly #service: Service;
   readonly #log: HttpLog;
@@ -68,7 +74,7 @@ export class HttpServer {
         void this.#fail(error, request, reply);
       },
     });
-    this.#build();
+    this.routes = this.#build();
   }
 
   /** Resolves with the URL once it listens. Rejects with an AgentError that names the address. */
@@ -94,21 +100,25 @@ export class HttpServer {
     }
   }
 
-  #build(): void {
+  #build(): Routes {
     const { app } = this;
     const dispatch = new Dispatch(this.#service, this.#metrics);
     app.setErrorHandler((error, request, reply) => this.#fail(error, request, reply));
     app.addHook('onRequest', (request, reply, done) => {
       this.#admit(request, reply, done);
     });
-    addJsonParser(app);
+    addBodyParsers(app);
     addBodyLimit(app, this.#options.maxBodyBytes);
-    addRoutes(app, () => {
+    return addRoutes(app, () => {
       addProbes(app, this.#service, this.#metrics);
       addModels(app, dispatch);
       addChat(app, dispatch, (problem) => this.#report(problem, '/v1/chat/completions'));
       addEmbeddings(app, dispatch);
+      addInferenceProtocol(app, dispatch);
       addOwnApi(app, dispatch);
+      addEvents(app, this.#service);
+      addPage(app);
+      addOpenApi(app, this.#service);
     });
   }
 
@@ -140,7 +150,7 @@ export class HttpServer {
   #fail(error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
     const problem = problemOf(error, this.#options.maxBodyBytes);
     if (problem.unexpected) this.#report(problem, request.routeOptions.url ?? 'unmatched', error);
-    return reply.code(problem.status).headers(headersOf(problem)).send(bodyOf(problem));
+    return reply.code(problem.status).headers(headersOf(problem)).send(errorBodyAt(request.url, problem));
   }
 
   #report(problem: Problem, route: string, error?: unknown): void {
@@ -151,7 +161,8 @@ export class HttpServer {
 function preflight(reply: FastifyReply): FastifyReply {
   const headers = {
     'access-control-allow-methods': 'GET, POST',
-    'access-control-allow-headers': 'authorization, content-type',
+    'access-control-allow-headers':
+      'authorization, content-type, last-event-id, inference-header-content-length',
     'access-control-max-age': '600',
   };
   return reply.code(204).headers(headers).send();

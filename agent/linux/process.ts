@@ -2,7 +2,7 @@
  * What the kernel says about one process and its memory. Used by the agent (its cells) and by a cell (itself).
  * Every reader returns null for "no data": an old kernel, a sandbox, or a process that has ended.
  */
-import { readFileSync } from 'node:fs';
+import { readText } from './kernel-files.ts';
 
 /** `self`, or a process id. */
 export type ProcessId = number | 'self';
@@ -54,12 +54,4 @@ export function readOomKills(procRoot = '/proc'): number | null {
 function readField(path: string, field: string): number | null {
   const text = readText(path);
   return text === null ? null : parseKilobytes(text, field);
-}
-
-function readText(path: string): string | null {
-  try {
-    return readFileSync(path, 'latin1');
-  } catch {
-    return null;
-  }
 }

@@ -1,12 +1,23 @@
 /**
- * The resource monitor: reads files of /proc and /sys, starts nothing, keeps nothing. What cannot be read is null.
+ * The resource monitor: reads files of /proc and /sys and starts nothing. One file a kind of sensor, reading apart from
+ * parsing; what cannot be read is null. Where the sensors are is found once (discovery.ts).
  */
-import { readFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
-import { parseKilobytes, readPssBytes } from '../linux/process.ts';
+import { join } from 'node:path';
+import type { Device, StallShares } from '../device.ts';
+import { readText } from '../linux/kernel-files.ts';
+import { parseKilobytes } from '../linux/process.ts';
 import type { Monitor } from '../ports.ts';
 import type { CellId, Sample } from '../types.ts';
-import { type CgroupPlace, parseCgroupLimit, parseCgroupPlaces, parsePsiAvg10 } from './parse.ts';
+import { CgroupReader } from './cgroup.ts';
+import { FrequencyReader } from './frequency.ts';
+import { readPageBytes } from './page-size.ts';
+import { type ProcessName, ProcessSizes } from './process-sizes.ts';
+import { parsePsiAvg10 } from './psi.ts';
+import { RailsReader, totalWatts } from './rails.ts';
+import { SuppliesReader } from './supplies.ts';
+import { parseSwap, ZramReader } from './swap.ts';
+import { ThermalReader } from './thermal.ts';
+import { ThrottleReader } from './throttle.ts';
 
 export interface MonitorOptions {
   /** The running cells' process ids. */
@@ -14,96 +25,118 @@ export interface MonitorOptions {
   /** Other places for `/proc` and `/sys`: tests have trees of their own. */
   readonly procRoot?: string;
   readonly sysRoot?: string;
+  /** What is measured in the background: how busy the CPUs are, 0 to 1, and the speed of the disk. */
+  readonly cpuBusyShare?: () => number | null;
+  readonly storageBytesPerSecond?: () => number | null;
+  /** A clock that never goes back, in ms. */
+  readonly nowMs?: () => number;
 }
 
-export class LinuxMonitor implements Monitor {
-  readonly #pids: MonitorOptions['pids'];
-  readonly #procRoot: string;
-  readonly #sysRoot: string;
+const nothing = (): null => null;
+/** The commonest page size, where the kernel does not tell. */
+const USUAL_PAGE_BYTES = 4_096;
 
-  constructor({ pids, procRoot = '/proc', sysRoot = '/sys' }: MonitorOptions) {
-    this.#pids = pids;
-    this.#procRoot = procRoot;
-    this.#sysRoot = sysRoot;
+export class LinuxMonitor implements Monitor {
+  readonly #options: Required<MonitorOptions>;
+  readonly #sizes: ProcessSizes;
+  readonly #cgroups: CgroupReader;
+  readonly #thermal: ThermalReader;
+  readonly #throttle: ThrottleReader;
+  readonly #frequency: FrequencyReader;
+  readonly #rails: RailsReader;
+  readonly #supplies: SuppliesReader;
+  readonly #zram: ZramReader;
+  #pageBytes: number | null | undefined;
+
+  constructor(options: MonitorOptions) {
+    this.#options = {
+      procRoot: '/proc',
+      sysRoot: '/sys',
+      cpuBusyShare: nothing,
+      storageBytesPerSecond: nothing,
+      nowMs: () => performance.now(),
+      ...options,
+    };
+    const { procRoot, sysRoot, nowMs } = this.#options;
+    this.#sizes = new ProcessSizes(procRoot);
+    this.#cgroups = new CgroupReader(procRoot, sysRoot, nowMs);
+    this.#thermal = new ThermalReader(sysRoot, nowMs);
+    this.#throttle = new ThrottleReader(sysRoot, nowMs);
+    this.#frequency = new FrequencyReader(sysRoot, nowMs);
+    this.#rails = new RailsReader(sysRoot, nowMs);
+    this.#supplies = new SuppliesReader(sysRoot, nowMs);
+    this.#zram = new ZramReader(sysRoot, nowMs);
   }
 
-  sample(): Sample {
-    const meminfo = this.#read('meminfo');
-    const psi = this.#read('pressure/memory');
-    const cellBytes = new Map<CellId, number>();
-    for (const [cell, pid] of this.#pids()) {
-      const bytes = readPssBytes(pid, this.#procRoot);
-      if (bytes !== null) cellBytes.set(cell, bytes);
-    }
+  sample(): Sample & { readonly device: Device } {
+    const meminfo = this.#read('meminfo') ?? '';
+    const psi = this.#read('pressure/memory') ?? '';
+    const device = this.#device(meminfo);
+    const cgroup = device.cgroup;
     return {
-      agentBytes: readPssBytes('self', this.#procRoot),
-      cellBytes,
-      availableBytes: meminfo === null ? null : parseKilobytes(meminfo, 'MemAvailable'),
-      totalBytes: meminfo === null ? null : parseKilobytes(meminfo, 'MemTotal'),
-      psiSomeAvg10: psi === null ? null : parsePsiAvg10(psi, 'some'),
-      psiFullAvg10: psi === null ? null : parsePsiAvg10(psi, 'full'),
+      ...this.#processes(device.pageBytes ?? USUAL_PAGE_BYTES),
+      // What the whole machine has left is of no use to a group that may not take it.
+      availableBytes: lesser(parseKilobytes(meminfo, 'MemAvailable'), cgroup?.availableBytes ?? null),
+      totalBytes: lesser(parseKilobytes(meminfo, 'MemTotal'), cgroup?.limitBytes ?? null),
+      psiSomeAvg10: parsePsiAvg10(psi, 'some'),
+      psiFullAvg10: parsePsiAvg10(psi, 'full'),
+      device,
     };
   }
 
   /** The tightest memory limit of the control groups that this process is in; null where there is none. */
   limitBytes(): number | null {
-    const cgroup = this.#read('self/cgroup');
-    if (cgroup === null) return null;
-    const limits = parseCgroupPlaces(cgroup).flatMap((place) => this.#limitsAlong(place));
-    return limits.length === 0 ? null : Math.min(...limits);
+    return this.#cgroups.limitBytes();
   }
 
-  /** The limits of a group and of all groups above it: a child is held by each of them. */
-  #limitsAlong({ version, path }: CgroupPlace): number[] {
-    const mount = join(this.#sysRoot, 'fs/cgroup', version === 1 ? 'memory' : '');
-    const file = version === 1 ? 'memory.limit_in_bytes' : 'memory.max';
-    const limits: number[] = [];
-    for (let at = path; ; at = dirname(at)) {
-      const text = readText(join(mount, at, file));
-      const limit = text === null ? null : parseCgroupLimit(text);
-      if (limit !== null) limits.push(limit);
-      if (at === '/' || at === '.') return limits;
+  #processes(pageBytes: number): Pick<Sample, 'agentBytes' | 'cellBytes'> {
+    const pids = this.#options.pids();
+    const names: ProcessName[] = ['self', ...pids.values()];
+    const sizes = this.#sizes.read(names, pageBytes);
+    const cellBytes = new Map<CellId, number>();
+    for (const [cell, pid] of pids) {
+      const bytes = sizes.get(pid);
+      if (bytes !== undefined) cellBytes.set(cell, bytes);
     }
+    return { agentBytes: sizes.get('self') ?? null, cellBytes };
+  }
+
+  #device(meminfo: string): Device {
+    const rails = this.#rails.read();
+    const { battery, onMains, watts } = this.#supplies.read();
+    this.#pageBytes ??= readPageBytes(this.#options.procRoot);
+    return {
+      thermal: this.#thermal.read(),
+      throttle: this.#throttle.read(),
+      frequency: this.#frequency.read(),
+      watts: totalWatts(rails) ?? watts,
+      rails,
+      battery,
+      onMains,
+      cpuBusyShare: this.#options.cpuBusyShare(),
+      pressure: this.#stalls(),
+      swap: parseSwap(meminfo),
+      zram: this.#zram.read(),
+      cgroup: this.#cgroups.read(),
+      storageBytesPerSecond: this.#options.storageBytesPerSecond(),
+      pageBytes: this.#pageBytes,
+    };
+  }
+
+  #stalls(): StallShares {
+    const io = this.#read('pressure/io') ?? '';
+    return {
+      cpuSomeAvg10: parsePsiAvg10(this.#read('pressure/cpu') ?? '', 'some'),
+      ioSomeAvg10: parsePsiAvg10(io, 'some'),
+      ioFullAvg10: parsePsiAvg10(io, 'full'),
+    };
   }
 
   #read(path: string): string | null {
-    return readText(join(this.#procRoot, path));
+    return readText(join(this.#options.procRoot, path));
   }
 }
 
-function readText(path: string): string | null {
-  try {
-    return readFileSync(path, 'latin1');
-  } catch {
-    return null;
-  }
-}
-
-/** Least change of a number of bytes that is worth an event. */
-const NOTABLE_BYTES = 1_048_576;
-/** Least change of a PSI share, in percent. */
-const NOTABLE_SHARE = 1;
-
-/** True where a sample tells something that the last one did not: the log keeps every sample that `decide` sees. */
-export function isNotable(sample: Sample, last: Sample | null): boolean {
-  if (last === null || sample.cellBytes.size !== last.cellBytes.size) return true;
-  for (const [cell, bytes] of sample.cellBytes) {
-    if (differs(bytes, last.cellBytes.get(cell) ?? null, NOTABLE_BYTES)) return true;
-  }
-  return (
-    differs(sample.agentBytes, last.agentBytes, NOTABLE_BYTES) ||
-    differs(sample.availableBytes, last.availableBytes, availableStep(last)) ||
-    differs(sample.psiSomeAvg10, last.psiSomeAvg10, NOTABLE_SHARE) ||
-    differs(sample.psiFullAvg10, last.psiFullAvg10, NOTABLE_SHARE)
-  );
-}
-
-/** Available memory moves all the time: 2 % of all memory is a step, as long as there is plenty. */
-function availableStep({ totalBytes }: Sample): number {
-  return Math.max(NOTABLE_BYTES, (totalBytes ?? 0) * 0.02);
-}
-
-function differs(now: number | null, before: number | null, step: number): boolean {
-  if (now === null || before === null) return now !== before;
-  return Math.abs(now - before) >= step;
+function lesser(a: number | null, b: number | null): number | null {
+  return a === null || b === null ? (a ?? b) : Math.min(a, b);
 }

@@ -59,12 +59,23 @@ function withoutFolder(path: string): string {
 
 /** Whether a message repeats a piece of what was asked. */
 function quotes(message: string, ask: Ask): boolean {
-  const texts = ask.kind === 'embeddings' ? ask.texts : ask.messages.map(({ content }) => content);
+  const texts = textsOf(ask);
   for (let at = 0; at + QUOTE_CHARS <= message.length; at++) {
     const piece = message.slice(at, at + QUOTE_CHARS);
     if (texts.some((text) => text.includes(piece))) return true;
   }
   return texts.some((text) => text.length > 3 && text.length < QUOTE_CHARS && message.includes(text));
+}
+
+function textsOf(ask: Ask): readonly string[] {
+  switch (ask.kind) {
+    case 'chat':
+      return ask.messages.map(({ content }) => content);
+    case 'embeddings':
+      return ask.texts;
+    case 'tensors':
+      return ask.inputs.flatMap(({ type, data }) => (type === 'string' ? (data as readonly string[]) : []));
+  }
 }
 
 function bounded(failure: Failure): Failure {

@@ -3,6 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { type InferenceSession, Tensor } from 'onnxruntime-node';
 import type { Manifest } from '../catalog/manifest.ts';
 import { AgentError } from '../errors.ts';
+import { parseDeclared } from '../tensors.ts';
 import { packageFile } from './session.ts';
 import type { TaskContext } from './task.ts';
 import type { NamedFile } from './tokenizers/huggingface.ts';
@@ -57,16 +58,16 @@ function describe(value: InferenceSession.ValueMetadata): string {
 }
 
 function agrees(text: string, value: InferenceSession.ValueMetadata): boolean {
-  const match = /^(\w+)\[(.*)\]$/.exec(text);
-  if (match === null || !value.isTensor) return false;
-  const [, type, dimensions = ''] = match;
-  const shape = dimensions === '' ? [] : dimensions.split(',').map((dimension) => dimension.trim());
+  const declared = parseDeclared(text);
+  if (declared === null || !value.isTensor) return false;
+  const { type, dimensions } = declared;
   return (
     type === value.type &&
-    shape.length === value.shape.length &&
-    value.shape.every(
-      (size, at) => typeof size !== 'number' || !/^\d+$/.test(shape[at] ?? '') || size === Number(shape[at]),
-    )
+    dimensions.length === value.shape.length &&
+    dimensions.every((size, at) => {
+      const found = value.shape[at];
+      return typeof size !== 'number' || typeof found !== 'number' || size === found;
+    })
   );
 }
 

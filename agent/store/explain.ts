@@ -177,13 +177,26 @@ function residencyOf(row: EventRow, which: 0 | 1): Readonly<Record<ExpertId, str
 function memoryOf(row: EventRow): Explanation['memory'] {
   if (row.memory === null) return null;
   const numbers = decode(row.memory);
-  if (!Array.isArray(numbers) || numbers.length !== 4) return unreadable();
-  const [budgetBytes, committedBytes, availableBytes, pressure] = numbers;
+  if (!Array.isArray(numbers) || (numbers.length !== 4 && numbers.length !== 7)) return unreadable();
+  const [budgetBytes, committedBytes, availableBytes, pressure, ...device] = numbers;
   return {
     budgetBytes: Number(budgetBytes),
     committedBytes: Number(committedBytes),
     availableBytes: availableBytes === null ? null : Number(availableBytes),
     pressure: String(pressure),
+    ...deviceOf(device),
+  };
+}
+
+/** Rows of the first version have nothing of it. */
+function deviceOf([celsius, throttled, loadCost]: readonly unknown[]): Partial<
+  Explanation['memory'] & object
+> {
+  if (loadCost === undefined) return {};
+  return {
+    temperatureCelsius: celsius === null ? null : Number(celsius),
+    throttled: Array.isArray(throttled) ? throttled.map(String) : null,
+    loadCost: Number(loadCost),
   };
 }
 

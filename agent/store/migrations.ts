@@ -20,7 +20,8 @@ export const migrations: readonly string[] = [
   );
 
   -- One row an event, as decide received it (body: codec.ts). Where decide had reasons, a choice or steps, they are in
-  -- the same row. residency: {expert: [before, after]}. memory: [budget, committed, available, pressure].
+  -- the same row. residency: {expert: [before, after]}. memory: [budget, committed, available, pressure, temperature,
+  -- what the firmware throttles, load cost]; the first rows had the first four.
   -- request: seq of the event that brought the (first) request which this row is about.
   CREATE TABLE events(
     seq INTEGER PRIMARY KEY,

@@ -114,7 +114,16 @@ function memoryOf(state: State, committedBytes: CountBytes): string {
   const { level, why } = state.pressure;
   const pressure = level === 'ok' ? level : `${level}: ${why}`;
   const available = state.sample?.availableBytes ?? null;
-  return JSON.stringify([state.settings.budgetBytes, committedBytes(state), available, pressure]);
+  const device = state.sample?.device ?? null;
+  return JSON.stringify([
+    state.settings.budgetBytes,
+    committedBytes(state),
+    available,
+    pressure,
+    device?.thermal?.celsius ?? null,
+    device?.throttle?.now ?? null,
+    state.loadCost.factor,
+  ]);
 }
 
 function stateOf(state: State, expert: ExpertId): string {

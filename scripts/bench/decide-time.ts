@@ -68,6 +68,7 @@ function routeOne(before: State, policy: Policy, index: number) {
     atMs,
     request,
     lease: embed.lease,
+    language: null,
     embedding: vector(0),
     error: null,
   };

@@ -28,7 +28,7 @@ export const RULES: Rules = {
   zones: [
     {
       name: 'types',
-      files: ['agent/types.ts', 'agent/policy.ts', 'agent/tuning.ts'],
+      files: ['agent/types.ts', 'agent/device.ts', 'agent/policy.ts', 'agent/tuning.ts'],
       mayImport: [],
       pure: true,
     },
@@ -47,7 +47,9 @@ export const RULES: Rules = {
         'agent/draft.ts',
         'agent/eviction.ts',
         'agent/failures.ts',
+        'agent/heat.ts',
         'agent/hosting.ts',
+        'agent/language.ts',
         'agent/lessons.ts',
         'agent/pressure.ts',
         'agent/routing.ts',
@@ -65,6 +67,7 @@ export const RULES: Rules = {
         'agent/codec.ts',
         'agent/nearest.ts',
         'agent/perception.ts',
+        'agent/tensors.ts',
         'agent/validation.ts',
         'agent/words.ts',
       ],
@@ -78,7 +81,7 @@ export const RULES: Rules = {
     },
     {
       name: 'engine',
-      files: ['agent/loop.ts', 'agent/execute.ts', 'agent/desk.ts'],
+      files: ['agent/loop.ts', 'agent/execute.ts', 'agent/desk.ts', 'agent/senses.ts', 'agent/dry-run.ts'],
       mayImport: [...LEAVES, 'core'],
     },
     // Adapters: each behind an interface of the core, none knows another.
@@ -110,7 +113,15 @@ export const RULES: Rules = {
     },
     {
       name: 'assembly',
-      files: ['agent/agent.ts', 'agent/chronicle.ts', 'agent/sampler.ts', 'agent/views.ts'],
+      files: [
+        'agent/agent.ts',
+        'agent/asked.ts',
+        'agent/chronicle.ts',
+        'agent/dry-run.ts',
+        'agent/health.ts',
+        'agent/sampler.ts',
+        'agent/views.ts',
+      ],
       mayImport: [
         ...LEAVES,
         'core',
@@ -123,7 +134,11 @@ export const RULES: Rules = {
         'cells',
       ],
     },
-    { name: 'main', files: ['agent/main.ts', 'agent/start.ts'], mayImport: ['*'] },
+    {
+      name: 'main',
+      files: ['agent/main.ts', 'agent/start.ts', 'agent/diagnosis.ts', 'agent/signals.ts'],
+      mayImport: ['*'],
+    },
   ],
   packages: {
     typebox: ['manifest', 'config', 'http', 'catalog', 'plain'],
@@ -136,8 +151,10 @@ export const RULES: Rules = {
     '@huggingface/tokenizers': ['runtime'],
     '@huggingface/jinja': ['runtime'],
     koffi: ['linux'],
+    'node-os-utils': ['monitor'],
     '@bufbuild/protobuf': ['onnx'],
   },
-  importMeta: ['agent/files.ts'],
+  // scripts/bundle.mjs puts another module in the place of the second.
+  importMeta: ['agent/files.ts', 'agent/http/page/sources.ts'],
   maxLines: 400,
 };

@@ -49,6 +49,31 @@ test('a link is not a file of the package', () => {
   assert.throws(() => readPackage(directory), refused(/labels\.txt is missing/));
 });
 
+test('a link on the way to a file does not lead out of the package', () => {
+  const directory = writeExpert(root, 'detour');
+  const outside = writeExpert(root, 'outside');
+  rmSync(join(directory, 'onnx'), { recursive: true });
+  symlinkSync(join(outside, 'onnx'), join(directory, 'onnx'));
+  assert.throws(() => readPackage(directory), refused(/onnx\/model\.onnx is missing/));
+});
+
+test('a folder that is gone since it was read is told as such', async () => {
+  const directory = writeExpert(root, 'vanishing');
+  const found = readPackage(directory);
+  rmSync(directory, { recursive: true });
+  await assert.rejects(verifyPackage(found), refused(/onnx\/model\.onnx is missing/));
+});
+
+test("the router's words are those that the manifest means", () => {
+  const directory = writeExpert(root, 'worded', {
+    routing: { languages: ['en'], examples: [], rules: [], vocabulary: 'labels.txt' },
+  });
+  const options = { memory: emptyMemory(), embedderDigest: null, pinned: false };
+  assert.equal(expertOf(readPackage(directory), options).routing.vocabulary.length, 2);
+  writeFileSync(join(directory, 'labels.txt'), 'a\nc\n');
+  assert.throws(() => expertOf(readPackage(directory), options), refused(/labels\.txt is not what/));
+});
+
 test('paths that leave the folder are refused', () => {
   for (const path of ['../x', '/etc/passwd', 'a/../../b', 'a\\b', './a', 'a/./b']) {
     const text = JSON.stringify(

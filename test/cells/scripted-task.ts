@@ -35,6 +35,7 @@ class ScriptedTask implements Task {
   async run(ask: Ask, run: TaskRun): Promise<Answer> {
     run.spent('run', 0.5);
     if (ask.kind === 'embeddings') return embed(ask.texts);
+    if (ask.kind === 'tensors') return { kind: 'tensors', outputs: ask.inputs, inputTokens: 0 };
     const [verb = '', ...rest] = ask.question.split(' ');
     return await act(verb, rest.join(' '), run);
   }

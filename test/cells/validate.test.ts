@@ -13,7 +13,18 @@ const score = fc.double({ min: 0, max: 1, noNaN: true });
 const inputTokens = fc.nat();
 const vector = fc.float32Array({ minLength: 1, maxLength: 8, noNaN: true, noDefaultInfinity: true });
 
+const tensor = fc.oneof(
+  fc.tuple(fc.constant('float32' as const), fc.float32Array({ minLength: 1, maxLength: 6 })),
+  fc.tuple(fc.constant('int64' as const), fc.bigInt64Array({ minLength: 1, maxLength: 6 })),
+  fc.tuple(fc.constant('bool' as const), fc.uint8Array({ minLength: 1, maxLength: 6, max: 1 })),
+  fc.tuple(fc.constant('string' as const), fc.array(fc.string(), { minLength: 1, maxLength: 6 })),
+);
+const namedTensor = fc.tuple(fc.string(), tensor).map(([name, [type, data]]) => {
+  return { name, type, shape: [1, data.length], data };
+});
+
 const answer = fc.oneof(
+  fc.record({ kind: fc.constant('tensors' as const), outputs: fc.array(namedTensor), inputTokens }),
   fc.record({
     kind: fc.constant('labels' as const),
     labels: fc.array(fc.record({ label: fc.string(), score })),
@@ -111,6 +122,40 @@ test('bounds hold: long texts, many stages, holes in lists, probabilities above 
   for (const value of refused) assert.throws(() => readMessage(value), malformed);
 });
 
+test('a tensor must be what it says: type, size, elements', () => {
+  const answered = (change: object) => {
+    const output = {
+      name: 'y',
+      type: 'float32',
+      shape: [2],
+      data: Float32Array.of(1, Number.NaN),
+      ...change,
+    };
+    return {
+      type: 'answered',
+      call: 1,
+      report: { answer: { kind: 'tensors', outputs: [output], inputTokens: 0 }, stages: {} },
+    };
+  };
+  readMessage(answered({}));
+  const refused = [
+    { shape: [3] },
+    { shape: [-1, -2] },
+    { shape: [2 ** 40, 2 ** 40] },
+    { shape: [2.5] },
+    { shape: new Array(1) },
+    { type: 'float64' },
+    { type: 'bfloat16' },
+    { type: 'toString' },
+    { data: [1, 2] },
+    { type: 'bool', data: Uint8Array.of(0, 2) },
+    { type: 'string', data: ['a', 1] },
+    { type: 'string', data: new Array(2) },
+  ];
+  for (const change of refused)
+    assert.throws(() => readMessage(answered(change)), malformed, JSON.stringify(change));
+});
+
 test('an error never quotes the value', () => {
   const secret = 'what a user said';
   assert.throws(
@@ -127,7 +172,7 @@ interface Place {
 /** Every field of a message that holds no further fields. */
 function leaves(value: object): Place[] {
   return Object.entries(value).flatMap(([key, inner]) =>
-    typeof inner === 'object' && inner !== null && !(inner instanceof Float32Array) && !isEmpty(inner)
+    typeof inner === 'object' && inner !== null && !ArrayBuffer.isView(inner) && !isEmpty(inner)
       ? leaves(inner)
       : isEmpty(inner)
         ? []

@@ -9,6 +9,7 @@ import type { Io } from '../../agent/cli/io.ts';
 import { AgentError } from '../../agent/errors.ts';
 import { HttpServer } from '../../agent/http/server.ts';
 import { FakeService, refusal } from '../fakes/service.ts';
+import { healthySurvey } from '../fakes/survey.ts';
 import { LOCAL } from '../http/harness.ts';
 
 const CHECKS = {
@@ -18,6 +19,7 @@ const CHECKS = {
     return '3 experts';
   },
   expert: async () => 'lang-id 1.0.0',
+  device: async () => healthySurvey(),
 };
 const TOKEN = 'a-token-of-enough-characters';
 /** Above the largest pid that Linux gives. */

@@ -20,7 +20,7 @@ test('an abstention says that nobody was confident', () => {
 
 test('a failure says why and what to do', () => {
   const failure = { code: 'deadline', message: 'too slow', hint: 'Ask for less.', retryable: true };
-  const outcome = { ok: false, failure, stages: {}, predictedLoadMs: null, loadMs: null };
+  const outcome = { ok: false, failure, stages: {}, language: null, predictedLoadMs: null, loadMs: null };
   assert.match(told(42, { outcome }), /Failed: too slow \(deadline\)\.\n {2}Ask for less\./);
 });
 
@@ -42,9 +42,23 @@ test('a named expert had no rivals', () => {
     confidence: 1,
     candidates: [],
     router: 'named',
+    language: null,
     predictedLoadMs: 0,
   };
   const text = told(42, { choice });
   assert.match(text, /Nobody else: the request named its expert\./);
   assert.doesNotMatch(text, /by the router/);
+});
+
+test('heat is told where it is known, and what it did where it did something', () => {
+  const memory = new FakeService().explain(42)?.memory;
+  assert.ok(memory !== null && memory !== undefined);
+  assert.doesNotMatch(told(42, {}), /The device:/, 'rows of early versions know nothing of it');
+  const cool = { ...memory, temperatureCelsius: 45, throttled: [], loadCost: 1 };
+  assert.match(told(42, { memory: cool }), /^ {2}The device: 45\.0 C\.$/m);
+  const hot = { ...memory, temperatureCelsius: 79, throttled: ['under-voltage'], loadCost: 2.8 };
+  assert.match(
+    told(42, { memory: hot }),
+    /^ {2}The device: 79\.0 C, under-voltage, loads cost 2\.8 times as much\.$/m,
+  );
 });

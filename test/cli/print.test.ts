@@ -32,7 +32,8 @@ test('a table is aligned, and what an agent sends cannot steer a terminal', () =
 });
 
 test('events arrive whole however they are cut', async () => {
-  const text = 'data: {"a":"é"}\n\n: comment\nevent: error\r\ndata: x\r\ndata: y\r\n\r\ndata: never finished';
+  const text =
+    'data: {"a":"é"}\n\n: comment\nevent: error\r\nid: 7\r\ndata: x\r\ndata: y\r\n\r\ndata: never finished';
   const raw = new TextEncoder().encode(text);
   for (const size of [1, 2, 7, raw.length]) {
     const parts = Array.from({ length: Math.ceil(raw.length / size) }, (_, at) =>
@@ -41,8 +42,8 @@ test('events arrive whole however they are cut', async () => {
     const events: ServerEvent[] = [];
     for await (const event of readEvents(new Response(ReadableStream.from(parts)))) events.push(event);
     assert.deepEqual(events, [
-      { event: 'message', data: '{"a":"é"}' },
-      { event: 'error', data: 'x\ny' },
+      { event: 'message', data: '{"a":"é"}', id: '' },
+      { event: 'error', data: 'x\ny', id: '7' },
     ]);
   }
 });

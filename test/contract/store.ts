@@ -104,6 +104,9 @@ export function storeContract(name: string, open: () => Subject): void {
       committedBytes: 70_000_001,
       availableBytes: 500_000_000,
       pressure: 'ok',
+      temperatureCelsius: 75.5,
+      throttled: ['frequency-capped'],
+      loadCost: 2.1,
     });
     assert.deepEqual(
       told.timeline.map(({ id, event }) => [id, event]),

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { decide } from '../../agent/decide.ts';
+import { coolDevice } from '../fakes/survey.ts';
 import { expert, MB, settings } from './made.ts';
 import { type TrueSize, World } from './world.ts';
 
@@ -13,7 +14,12 @@ type Action =
   | { readonly kind: 'complete'; readonly index: number; readonly fault: 'none' | 'fail' | 'broken' }
   | { readonly kind: 'kill'; readonly index: number }
   | { readonly kind: 'hangUp'; readonly index: number }
-  | { readonly kind: 'sample'; readonly availableMb: number | null; readonly psi: number | null }
+  | {
+      readonly kind: 'sample';
+      readonly availableMb: number | null;
+      readonly psi: number | null;
+      readonly celsius: number | null;
+    }
   | { readonly kind: 'pass'; readonly ms: number }
   | {
       readonly kind: 'command';
@@ -50,6 +56,7 @@ const action: fc.Arbitrary<Action> = fc.oneof(
       kind: fc.constant('sample' as const),
       availableMb: fc.constantFrom(null, 20, 55, 400),
       psi: fc.constantFrom(null, 0, 15, 40),
+      celsius: fc.constantFrom(null, 40, 74, 85),
     }),
   },
   {
@@ -125,6 +132,10 @@ function play(world: World, actions: readonly Action[]): void {
         world.hangUp(`r${next.index % Math.max(1, requests)}`);
         break;
       case 'sample':
+        world.device =
+          next.celsius === null
+            ? null
+            : coolDevice({ thermal: { zone: 'cpu', celsius: next.celsius, slowCelsius: 80 } });
         world.sample(next.availableMb === null ? null : next.availableMb * MB, next.psi);
         break;
       case 'pass':

@@ -10,6 +10,7 @@ export function settings(change: Partial<Settings> = {}): Settings {
   return {
     budgetBytes: 300 * MB,
     embedder: null,
+    languageDetector: null,
     generalist: null,
     loadWaitMs: 30_000,
     loadDeadlineMs: 120_000,
@@ -59,6 +60,7 @@ export function features(change: Partial<Features> = {}): Features {
     terms: new Uint32Array(),
     words: new Uint32Array(),
     chars: 10,
+    code: false,
     language: null,
     embedding: null,
     ...change,

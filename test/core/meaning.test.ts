@@ -68,7 +68,14 @@ test('an embedder that fails leaves the choice to words', () => {
   const world = withEmbedder([medical()]);
   world.ask('r1', aboutFever());
   const error = { code: 'tokenizer', message: 'cannot read it', hint: null, retryable: false };
-  const happening = { type: 'features', request: 'r1', lease: 1, embedding: null, error } as const;
+  const happening = {
+    type: 'features',
+    request: 'r1',
+    lease: 1,
+    language: null,
+    embedding: null,
+    error,
+  } as const;
   const { choice, reasons } = world.happen(happening);
   assert.equal(choice?.expert, 'medical');
   assert.ok(reasons.includes('the embedder failed, words alone decide: cannot read it'));
@@ -80,7 +87,7 @@ test('features that come late, for a lease that ended, change nothing', () => {
   world.crash('fast-1');
   world.finish('route r1');
   const error = { code: 'cell_exited', message: 'gone', hint: null, retryable: true };
-  const late = { type: 'features', request: 'r1', lease: 1, embedding: null, error } as const;
+  const late = { type: 'features', request: 'r1', lease: 1, language: null, embedding: null, error } as const;
   assert.equal(world.happen(late).choice, null);
   while (world.underWay.some((name) => name.startsWith('load'))) {
     world.finish(world.underWay.find((name) => name.startsWith('load')) ?? '');
@@ -104,7 +111,7 @@ test('a named expert that needs the embedding gets it first, and goes without it
 });
 
 test('a specialist chosen by a rule gets the embedding first if it needs it', () => {
-  const rule = { any: [FEVER], all: [], not: [] };
+  const rule = { any: [FEVER], all: [], not: [], code: null };
   const routing = { languages: ['*'], rules: [rule], vocabulary: new Uint32Array(), prototypes: [] };
   const world = withEmbedder([expert('ruled', { needsEmbedding: true, routing })]);
   assert.deepEqual(said(world.ask('r1', aboutFever())), ['embed r1 with embedder in fast-1']);
@@ -117,7 +124,14 @@ test('a generalist takes what no specialist claims, with the embedding if it nee
   });
   const asked = world.ask('r1');
   assert.deepEqual(said(asked), ['embed r1 with embedder in fast-1']);
-  const features = { type: 'features', request: 'r1', lease: 1, embedding: axis(5), error: null } as const;
+  const features = {
+    type: 'features',
+    request: 'r1',
+    lease: 1,
+    language: null,
+    embedding: axis(5),
+    error: null,
+  } as const;
   const { choice } = world.happen(features);
   assert.deepEqual([choice?.expert, choice?.router, choice?.confidence], ['general', 'generalist', 0]);
 });
@@ -149,6 +163,7 @@ test('an abstention names the best that was not good enough', () => {
     type: 'features',
     request: 'r1',
     lease: 1,
+    language: null,
     embedding: far,
     error: null,
   });
@@ -163,7 +178,8 @@ test('a resident expert wins over an absent one that is better by less than the 
   world.ask('r1');
   const ask = (embedding: Int8Array): string | null | undefined => {
     const lease = [...world.state.leases.keys()].at(-1) ?? null;
-    return world.happen({ type: 'features', request: 'r1', lease, embedding, error: null }).choice?.expert;
+    return world.happen({ type: 'features', request: 'r1', lease, language: null, embedding, error: null })
+      .choice?.expert;
   };
   assert.equal(ask(axis(1)), 'resident');
 });
@@ -179,6 +195,7 @@ test('without room in the margin the better one is loaded', () => {
     type: 'features',
     request: 'r1',
     lease,
+    language: null,
     embedding: axis(1),
     error: null,
   });

@@ -169,14 +169,26 @@ test('what a cell measures at an unload, while something loads in it, is not cha
 
 test('the agent itself counts: what it grew by is taken back', () => {
   const world = idleThree();
-  const nothing = { availableBytes: null, totalBytes: null, psiSomeAvg10: null, psiFullAvg10: null };
+  const nothing = {
+    availableBytes: null,
+    totalBytes: null,
+    psiSomeAvg10: null,
+    psiFullAvg10: null,
+    device: null,
+  };
   const sample = { ...nothing, agentBytes: 210 * MB, cellBytes: new Map() };
   assert.deepEqual(said(world.happen({ type: 'sample', sample })), ['unload a from fast-1']);
 });
 
 /** A sample that saw so many MB in a cell. */
 function lookAt(world: World, cell: string, mb: number): Decision {
-  const nothing = { availableBytes: null, totalBytes: null, psiSomeAvg10: null, psiFullAvg10: null };
+  const nothing = {
+    availableBytes: null,
+    totalBytes: null,
+    psiSomeAvg10: null,
+    psiFullAvg10: null,
+    device: null,
+  };
   const sample = { ...nothing, agentBytes: 60 * MB, cellBytes: new Map([[cell, mb * MB]]) };
   return world.happen({ type: 'sample', sample });
 }

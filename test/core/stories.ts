@@ -1,7 +1,9 @@
 /** Named stories for the golden files: each is a beginning, and a few happenings to understand expertd by. */
-import type { Expert, RoutingFacts } from '../../agent/types.ts';
+import type { Device, Throttling } from '../../agent/device.ts';
+import type { Expert, RoutingFacts, Rule } from '../../agent/types.ts';
+import { coolDevice } from '../fakes/survey.ts';
 import { axis, expert, features, MB } from './made.ts';
-import { use, worldOf } from './story.ts';
+import { lookAt, use, worldOf } from './story.ts';
 import type { World } from './world.ts';
 
 /** The hash of one word is as good as another. */
@@ -23,6 +25,16 @@ function medical(prototypes: readonly Int8Array[] | null): Expert {
 const aboutFever = {
   features: features({ terms: Uint32Array.of(FEVER), words: Uint32Array.of(FEVER) }),
 } as const;
+
+/** One rule that matches scores 0.950, two 0.975. */
+const aboutHeat: Rule = { any: [FEVER], all: [], not: [], code: null };
+
+function heated(celsius: number, now: readonly Throttling[] = []): Device {
+  return coolDevice({
+    thermal: { zone: 'cpu-thermal', celsius, slowCelsius: 80 },
+    throttle: { now, seen: now },
+  });
+}
 
 export interface Story {
   readonly about: string;
@@ -46,7 +58,14 @@ export const stories: Readonly<Record<string, Story>> = {
       world.pass(1_000);
       world.ask('r1', aboutFever);
       world.pass(3);
-      world.happen({ type: 'features', request: 'r1', lease: 2, embedding: axis(1), error: null });
+      world.happen({
+        type: 'features',
+        request: 'r1',
+        lease: 2,
+        language: null,
+        embedding: axis(1),
+        error: null,
+      });
       world.pass(100);
       world.finish('load medical');
       world.pass(5);
@@ -130,6 +149,31 @@ export const stories: Readonly<Record<string, Story>> = {
       world.sample(60 * MB, 8);
       world.sample(66 * MB, 2);
       world.ask('r3', { model: 'absent' });
+    },
+  },
+  'hot-device': {
+    about:
+      'A hot device stays with the expert that is loaded, though another is a little better; it still loads what is named.',
+    given: () => {
+      const loaded = expert('loaded', { routing: routing({ rules: [aboutHeat] }) });
+      const better = expert('better', { routing: routing({ rules: [aboutHeat, aboutHeat] }) });
+      const world = worldOf({ experts: [loaded, better] });
+      use(world, 'loaded');
+      return world;
+    },
+    play: (world) => {
+      const question = { features: features({ terms: Uint32Array.of(FEVER) }) };
+      lookAt(world, heated(69));
+      lookAt(world, heated(79));
+      world.ask('r1', question);
+      world.finish('grant r1');
+      lookAt(world, heated(74, ['under-voltage']));
+      world.ask('r2', { model: 'better' });
+      world.pass(230);
+      world.finish('load better');
+      world.finish('grant r2');
+      lookAt(world, heated(60));
+      world.ask('r3', question);
     },
   },
   'too-large': {

@@ -1,6 +1,7 @@
 /** Short forms for scenario tests: a world that starts with its experts, and decisions as short sentences. */
+import type { Device } from '../../agent/device.ts';
 import type { PolicyNames, Settings } from '../../agent/tuning.ts';
-import type { Decision, Event, Expert, Step } from '../../agent/types.ts';
+import type { Decision, Event, Expert, Sample, Step } from '../../agent/types.ts';
 import { MB, settings } from './made.ts';
 import { type TrueSize, World } from './world.ts';
 
@@ -30,6 +31,12 @@ export function use(world: World, expert: string): void {
   world.ask(request, { model: expert });
   if (world.underWay.includes(`load ${expert}`)) world.finish(`load ${expert}`);
   world.finish(`grant ${request}`);
+}
+
+/** A look at the device: its heat and power, and how much memory is available. */
+export function lookAt(world: World, device: Device, availableBytes = 800 * MB): Decision {
+  world.device = device;
+  return world.sample(availableBytes, 0);
 }
 
 /** The steps of a decision, in short sentences. */
@@ -62,6 +69,13 @@ export function sayStep(step: Step): string {
   }
 }
 
+function sayLook({ availableBytes, device }: Sample): string {
+  const free = availableBytes === null ? 'no data' : `${Math.round(availableBytes / MB)} MB available`;
+  const heat = device?.thermal == null ? '' : `, ${device.thermal.celsius} C`;
+  const held = device?.throttle?.now.length ? `, ${device.throttle.now.join(', ')}` : '';
+  return `sample: ${free}${heat}${held}`;
+}
+
 /** What happened, in a few words. */
 export function sayEvent(event: Event): string {
   switch (event.type) {
@@ -90,7 +104,7 @@ export function sayEvent(event: Event): string {
     case 'command':
       return `${event.command} ${event.expert} by hand`;
     case 'sample':
-      return `sample: ${event.sample.availableBytes === null ? 'no data' : `${Math.round(event.sample.availableBytes / MB)} MB available`}`;
+      return sayLook(event.sample);
     default:
       return event.type;
   }

@@ -5,6 +5,7 @@
  */
 import assert from 'node:assert/strict';
 import { decide, initialState } from '../../agent/decide.ts';
+import type { Device } from '../../agent/device.ts';
 import type { Policy } from '../../agent/policy.ts';
 import { committedBytes, leasesIn, leasesOn } from '../../agent/residency.ts';
 import type { PolicyNames, Settings } from '../../agent/tuning.ts';
@@ -57,6 +58,8 @@ export class World {
   readonly policy: Policy;
   state: State;
   nowMs = 0;
+  /** What the next samples say of heat and power. */
+  device: Device | null = null;
   readonly log: { event: Event; decision: Decision }[] = [];
   readonly #initial: State;
   readonly #ends = new Map<RequestId, string>();
@@ -164,15 +167,9 @@ export class World {
 
   sample(availableBytes: number | null, psi: number | null, psiFull: number | null = null): Decision {
     const cellBytes = new Map([...this.#cells].map(([id]) => [id, this.cellBytes(id)]));
-    const sample = {
-      agentBytes: 60 * MB,
-      cellBytes,
-      availableBytes,
-      totalBytes: 1_000 * MB,
-      psiSomeAvg10: psi,
-      psiFullAvg10: psiFull,
-    };
-    return this.happen({ type: 'sample', sample });
+    const memory = { agentBytes: 60 * MB, cellBytes, availableBytes, totalBytes: 1_000 * MB };
+    const stalls = { psiSomeAvg10: psi, psiFullAvg10: psiFull };
+    return this.happen({ type: 'sample', sample: { ...memory, ...stalls, device: this.device } });
   }
 
   pass(ms: number): void {
@@ -289,12 +286,20 @@ export class World {
           type: 'features',
           request: step.request,
           lease: step.lease,
+          language: null,
           embedding: fault === 'none' ? axis(step.lease) : null,
           error: fault === 'none' ? null : failure,
         });
         return;
       case 'route':
-        this.happen({ type: 'features', request: step.request, lease: null, embedding: null, error: CRASH });
+        this.happen({
+          type: 'features',
+          request: step.request,
+          lease: null,
+          language: null,
+          embedding: null,
+          error: CRASH,
+        });
         return;
       case 'learn':
         this.happen({

@@ -5,15 +5,18 @@
 import type { Answer, Ask } from '../../agent/ports.ts';
 import type {
   AskRequest,
+  Chosen,
   DecisionQuery,
   DecisionRow,
   DecisionTold,
   ExpertView,
   Explanation,
   Health,
+  Listeners,
   Refusal,
   Reply,
   Service,
+  SplitMessage,
   StateView,
 } from '../../agent/service.ts';
 import type { Choice, Failure, Task } from '../../agent/types.ts';
@@ -37,6 +40,7 @@ export function expertView(id: string, task: Task, change: Partial<ExpertView> =
     uses: 0,
     error: null,
     progress: null,
+    graph: { inputs: {}, outputs: {} },
     ...change,
   };
 }
@@ -74,7 +78,7 @@ export class FakeService implements Service {
   stateView: StateView = defaultState();
   #decision = 41;
 
-  async ask(request: AskRequest, onDelta: (text: string) => void, signal: AbortSignal): Promise<Reply> {
+  async ask(request: AskRequest, listeners: Listeners, signal: AbortSignal): Promise<Reply> {
     this.asked.push(request);
     this.signals.push(signal);
     const failure = this.failures.shift();
@@ -88,19 +92,14 @@ export class FakeService implements Service {
     }
     const view = this.expertList.find(({ id }) => id === expert);
     if (view === undefined) throw refusal('model_not_found');
-    if (view.task === 'text-generation') await this.#generate(onDelta, signal);
     const residency = view.state === 'resident' ? 'resident' : 'absent';
-    return {
-      decision,
-      expert,
-      confidence: 0.87,
-      residency,
-      answer: this.answerOf(request.ask, expert),
-      stages,
-    };
+    const chosen: Chosen = { decision, expert, confidence: 0.87, residency };
+    listeners.onChosen?.(chosen);
+    if (view.task === 'text-generation') await this.#generate(listeners, signal);
+    return { ...chosen, answer: this.answerOf(request.ask, expert), stages };
   }
 
-  async route(question: string): Promise<Choice> {
+  async route({ question }: SplitMessage): Promise<Choice> {
     const expert = chooseByWords(question);
     const candidates = this.expertList.map(({ id }) => ({
       expert: id,
@@ -109,7 +108,15 @@ export class FakeService implements Service {
       why: 'words',
     }));
     const confidence = expert === null ? null : 0.9;
-    return { request: 'dry', expert, confidence, candidates, router: 'rules', predictedLoadMs: 120 };
+    return {
+      request: 'dry',
+      expert,
+      confidence,
+      candidates,
+      router: 'rules',
+      language: null,
+      predictedLoadMs: 120,
+    };
   }
 
   async command(command: string, expert: string): Promise<ExpertView> {
@@ -158,12 +165,13 @@ export class FakeService implements Service {
 
   #choose(request: AskRequest): string | null {
     if (request.ask.kind === 'embeddings') return 'embedder';
+    if (request.ask.kind === 'tensors') throw refusal('wrong_task');
     return chooseByWords(request.ask.question);
   }
 
-  async #generate(onDelta: (text: string) => void, signal: AbortSignal): Promise<void> {
+  async #generate({ onDelta }: Listeners, signal: AbortSignal): Promise<void> {
     for (const [index, piece] of this.pieces.entries()) {
-      onDelta(piece);
+      onDelta?.(piece);
       await this.betweenPieces(index, signal);
     }
   }
@@ -175,7 +183,15 @@ function chooseByWords(question: string): string | null {
   return /write/i.test(question) ? 'writer' : null;
 }
 
+/** As a graph of identities would: an output has the data of the input of its name. */
+function echo({ inputs, outputs }: Extract<Ask, { kind: 'tensors' }>): Answer {
+  const wanted = outputs ?? inputs.map(({ name }) => name);
+  const found = wanted.flatMap((name) => inputs.filter((input) => input.name === name));
+  return { kind: 'tensors', outputs: found, inputTokens: 0 };
+}
+
 function defaultAnswer(ask: Ask, expert: string): Answer {
+  if (ask.kind === 'tensors') return echo(ask);
   if (ask.kind === 'embeddings') {
     const vectors = ask.texts.map((text) => Float32Array.of(0.5, -0.25, text.length));
     return { kind: 'embeddings', vectors, inputTokens: ask.texts.length * 4 };
@@ -237,7 +253,15 @@ function explanation(id: number): Explanation {
   return {
     decision,
     asked: { sha256: 'ab'.repeat(32), chars: 51, language: 'en', text: null },
-    choice: { request: `r${id}`, expert, confidence, candidates, router: 'rules', predictedLoadMs: 120 },
+    choice: {
+      request: `r${id}`,
+      expert,
+      confidence,
+      candidates,
+      router: 'rules',
+      language: null,
+      predictedLoadMs: 120,
+    },
     policies: { router: ['rules', 'nearest'], residency: 'gdsf', combiner: 'best' },
     residencyBefore: { embedder: 'resident', 'lang-id': 'absent', medical: 'resident' },
     residencyAfter: { embedder: 'resident', 'lang-id': 'loading', medical: 'absent' },

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { percent, wordAbstention, wordAnswer } from '../../agent/http/openai/wording.ts';
 import type { Answer, Label } from '../../agent/ports.ts';
+import { FakeService } from '../fakes/service.ts';
 
 const labels = (...list: Label[]): Answer => ({ kind: 'labels', labels: list, inputTokens: 1 });
 
@@ -54,4 +55,13 @@ test('generated text as JSON is itself where it is an object, else wrapped', () 
 test('an abstention with nothing installed says so', () => {
   assert.match(wordAbstention([], 'text'), /none is installed/);
   assert.equal(JSON.parse(wordAbstention([], 'json')).abstained, true);
+});
+
+test('a request in a language that no expert is made for is answered with just that', () => {
+  const service = new FakeService();
+  const experts = service.experts().map((one) => ({ ...one, languages: ['en'] }));
+  assert.match(wordAbstention(experts, 'text', 'de'), /none is made for German/);
+  assert.doesNotMatch(wordAbstention(experts, 'text', 'en-GB'), /is made for/);
+  assert.doesNotMatch(wordAbstention(experts, 'text', null), /is made for/);
+  assert.equal(JSON.parse(wordAbstention(experts, 'json', 'de')).language, 'de');
 });

@@ -15,13 +15,19 @@ function knows(id: string, change: Partial<RoutingFacts>): Expert {
   return expert(id, { routing: { ...nothing, ...change } });
 }
 
+/** A unit vector of eight numbers, times 127. */
+function unit(...values: number[]): Int8Array {
+  const norm = Math.hypot(...values);
+  return Int8Array.from({ length: 8 }, (_, at) => Math.round((127 * (values[at] ?? 0)) / norm));
+}
+
 function says(...words: number[]): Features {
   const sorted = Uint32Array.from(words).sort();
   return features({ terms: sorted, words: sorted });
 }
 
 function rule(change: Partial<Rule>): Rule {
-  return { any: [], all: [], not: [], ...change };
+  return { any: [], all: [], not: [], code: null, ...change };
 }
 
 function ranked(router: typeof rules, asked: Features, ...experts: Expert[]): string[] {
@@ -74,7 +80,7 @@ test('without an embedding an expert is known by its words, and one word is enou
   );
 });
 
-test('with an embedding the nearest example counts, and words add to it', () => {
+test('with an embedding the nearest example counts, what is typical too, and words add to both', () => {
   const asked = { ...says(1), embedding: axis(2) };
   const experts = [
     knows('far', { prototypes: [axis(1)], vocabulary: Uint32Array.of(1) }),
@@ -82,12 +88,36 @@ test('with an embedding the nearest example counts, and words add to it', () => 
   ];
   const candidates = nearest({ features: asked, experts, minScore: MIN_SCORE });
   assert.deepEqual(
-    candidates.map(({ expert, score, why }) => [expert, score, why]),
+    candidates.map(({ expert, score, why }) => [expert, Number(score.toFixed(9)), why]),
     [
-      ['near', 1, 'closeness 1.00'],
-      ['far', 0.12, 'closeness 0.00, one of its words'],
+      ['near', 0.8, 'closeness 1.00, typicality 1.00'],
+      ['far', 0.12, 'closeness 0.00, typicality 0.00, one of its words'],
     ],
   );
+});
+
+test('what is near to all examples of an expert wins over what is near to one of another', () => {
+  const asked = features({ embedding: unit(1, 1) });
+  const experts = [
+    knows('oneOfMany', { prototypes: [unit(1, 0.8), unit(0, 0, 1), unit(0, 0, 1, 0.2), unit(0, 0, 1, 0.3)] }),
+    knows('all', { prototypes: [unit(1, 0.5), unit(0.5, 1), unit(1, 0.6, 0.2)] }),
+  ];
+  const [first, second] = nearest({ features: asked, experts, minScore: MIN_SCORE });
+  assert.deepEqual([first?.expert, second?.expert], ['all', 'oneOfMany']);
+  assert.match(second?.why ?? '', /^closeness 0\.99/, 'its nearest example is the nearest of all');
+  assert.match(first?.why ?? '', /^closeness 0\.9[5-8]/);
+});
+
+test('examples that cancel each other out, or are nothing, have no typical request', () => {
+  const asked = features({ embedding: unit(1) });
+  const opposite = [unit(1), unit(-1)];
+  for (const prototypes of [opposite, [new Int8Array(8)]]) {
+    const [one] = nearest({ features: asked, experts: [knows('one', { prototypes })], minScore: MIN_SCORE });
+    assert.ok(
+      one !== undefined && Number.isFinite(one.score) && one.score >= 0 && one.score <= 0.5,
+      `${one?.score}`,
+    );
+  }
 });
 
 test('an expert whose examples are not learned yet is known by its words even with an embedding', () => {
@@ -99,9 +129,10 @@ test('an expert whose examples are not learned yet is known by its words even wi
 
 test('confidence is one half at the least score, and rises with the score', () => {
   const at = (score: number): number => {
-    const vector = Int8Array.of(Math.round(127 * score), 0, 0, 0, 0, 0, 0, 0);
-    const experts = [knows('one', { prototypes: [vector] })];
-    const asked = features({ embedding: axis(0) });
+    // One example is typical of itself: a request at its cosine x scores 0.8 x.
+    const cosine = score / 0.8;
+    const asked = features({ embedding: unit(cosine, Math.sqrt(1 - cosine * cosine)) });
+    const experts = [knows('one', { prototypes: [axis(0)] })];
     return nearest({ features: asked, experts, minScore: MIN_SCORE })[0]?.confidence ?? Number.NaN;
   };
   assert.ok(Math.abs(at(MIN_SCORE) - 0.5) < 0.02, `${at(MIN_SCORE)}`);
@@ -157,6 +188,6 @@ test('among a thousand experts the one that is meant is first', () => {
     const embedding = experts[index]?.routing.prototypes?.[0] ?? null;
     const [first, second] = nearest({ features: features({ embedding }), experts, minScore: MIN_SCORE });
     assert.equal(first?.expert, `e${index}`);
-    assert.ok((first?.score ?? 0) - (second?.score ?? 1) > 0.5, 'by far');
+    assert.ok((first?.score ?? 0) - (second?.score ?? 1) > 0.4, 'by far');
   }
 });

@@ -8,7 +8,7 @@ import { AgentError } from '../../agent/errors.ts';
 import { HEADER_BYTES, RetrievalIndex } from '../../agent/runtime/tasks/retrieval-index.ts';
 import { WordLookup } from '../../agent/runtime/tasks/retrieval-lookup.ts';
 import { rank } from '../../agent/runtime/tasks/retrieval-ranking.ts';
-import type { GlossaryEntry } from '../../scripts/experts/medical/entries.ts';
+import type { GlossaryEntry } from '../../scripts/experts/glossary/entries.ts';
 import { ENTRIES, indexBytes } from './retrieval-package.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'expertd-index-'));

@@ -10,9 +10,9 @@ import { openSession } from '../../agent/runtime/session.ts';
 import type { Task, TaskRun } from '../../agent/runtime/task.ts';
 import { openRetrieval } from '../../agent/runtime/tasks/retrieval.ts';
 import type { Fusion } from '../../agent/runtime/tasks/retrieval-index.ts';
-import type { GlossaryEntry } from '../../scripts/experts/medical/entries.ts';
-import { DIMENSIONS, vectorGraph } from '../../scripts/experts/medical/graph.ts';
-import { indexFile } from '../../scripts/experts/medical/index-file.ts';
+import type { GlossaryEntry } from '../../scripts/experts/glossary/entries.ts';
+import { DIMENSIONS, vectorGraph } from '../../scripts/experts/glossary/graph.ts';
+import { indexFile } from '../../scripts/experts/glossary/index-file.ts';
 
 export const RUN: TaskRun = { cancelled: () => false, onDelta: () => {}, spent: () => {} };
 

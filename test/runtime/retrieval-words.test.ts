@@ -23,12 +23,17 @@ describe('the words of a retrieval index', () => {
     assert.deepEqual(stemsOf('Ménière X-RAY'), ['meniere', 'x', 'ray']);
   });
 
+  test('names that end in marks are words of their own', () => {
+    assert.deepEqual(stemsOf('C++ or C#, not C.'), ['c++', 'or', 'c#', 'not', 'c']);
+    assert.deepEqual(stemsOf('a++b issue#5 x# 1+1'), ['a', 'b', 'issue', '5', 'x#', '1', '1']);
+  });
+
   test('any text has stems, each cut the same way when it stands alone', () => {
     fc.assert(
       fc.property(fc.string({ unit: 'grapheme', maxLength: 40 }), (text) => {
         for (const each of stemsOf(text)) {
           assert.equal(stemsOf(each).length, 1, each);
-          assert.match(each, /^[\p{L}\p{N}]+$/u);
+          assert.match(each, /^[\p{L}\p{N}]+(?:\+\+|#)?$/u);
         }
       }),
     );

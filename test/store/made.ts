@@ -14,10 +14,12 @@ import type {
   State,
   Step,
 } from '../../agent/types.ts';
+import { coolDevice } from '../fakes/survey.ts';
 
 export const settings: Settings = {
   budgetBytes: 300_000_000,
   embedder: 'embedder',
+  languageDetector: null,
   generalist: null,
   loadWaitMs: 30_000,
   loadDeadlineMs: 120_000,
@@ -53,7 +55,7 @@ export function expert(id: string): Expert {
     pinned: false,
     routing: {
       languages: ['en'],
-      rules: [{ any: [1, 2], all: [], not: [3] }],
+      rules: [{ any: [1, 2], all: [], not: [3], code: null }],
       vocabulary: Uint32Array.of(1, 2, 4_294_967_295),
       prototypes: [Int8Array.of(-127, 0, 127)],
     },
@@ -97,8 +99,13 @@ export function stateOf(residencies: Readonly<Record<string, Residency>> = { emb
       totalBytes: 1_000_000_000,
       psiSomeAvg10: 0,
       psiFullAvg10: null,
+      device: coolDevice({
+        thermal: { zone: 'cpu-thermal', celsius: 75.5, slowCelsius: 80 },
+        throttle: { now: ['frequency-capped'], seen: ['frequency-capped'] },
+      }),
     },
     pressure: { level: 'ok', why: '' },
+    loadCost: { factor: 2.1, why: 'cpu-thermal is at 75.5 C' },
     restUntilMs: 0,
     evictionAge: 0,
     nextCell: 2,
@@ -116,6 +123,7 @@ export const features: Features = {
   terms: Uint32Array.from({ length: 27 }, (_, index) => index * 159_072_862),
   words: Uint32Array.from({ length: 10 }, (_, index) => index * 429_496_729),
   chars: 54,
+  code: false,
   language: 'en',
   embedding: null,
 };
@@ -181,7 +189,14 @@ export class Story {
   /** A question that waits for the embedder's answer. */
   embedding(id: string): this {
     const lease = this.state.nextLease;
-    const step: Step = { type: 'embed', request: id, lease, expert: 'embedder', cell: 'fast-1' };
+    const step: Step = {
+      type: 'embed',
+      request: id,
+      lease,
+      expert: 'embedder',
+      cell: 'fast-1',
+      detector: null,
+    };
     return this.add(
       requestEvent(id, 'chat', this.#nowMs),
       { ...this.#leased(id, 'embedder', 'embed'), requests: this.#with(id) },
@@ -196,7 +211,7 @@ export class Story {
     const next = this.state.nextLease;
     const { leases = new Map() } = this.#leased(id, expertId, 'answer');
     return this.add(
-      { type: 'features', atMs: this.#nowMs, request: id, lease, embedding, error: null },
+      { type: 'features', atMs: this.#nowMs, request: id, lease, language: null, embedding, error: null },
       { leases: new Map([...leases].filter(([key]) => key !== lease)), nextLease: next + 1 },
       { reasons: [`${expertId}: chosen by nearest, score 0.81`], choice, steps: [grant(id, expertId, next)] },
     );
@@ -283,6 +298,7 @@ export function choiceOf(request: string, expertId: string | null, router: strin
     candidates:
       expertId === null ? [] : [{ expert: expertId, score: 0.81, confidence: 0.9, why: 'nearest example' }],
     router,
+    language: null,
     predictedLoadMs: 0,
   };
 }

@@ -34,6 +34,22 @@ class HeldDisk implements Disk {
   }
 }
 
+test('a row of the first version, which knew nothing of heat, is still explained', async (context) => {
+  const place = new Place(context);
+  const first = place.store();
+  first.start();
+  first.append(requests(1).entries);
+  await first.stop();
+  const database = new Sqlite(place.database);
+  database.prepare('UPDATE events SET memory = ?').run('[300,70,null,"ok"]');
+  database.close();
+  const second = place.store();
+  second.start();
+  const memory = { budgetBytes: 300, committedBytes: 70, availableBytes: null, pressure: 'ok' };
+  assert.deepEqual(second.explain(2)?.memory, memory);
+  await second.stop();
+});
+
 // ---- across restarts ------------------------------------------------------------------------------------------
 
 test('what was recorded is there after a restart; each start is a run of its own', async (context) => {

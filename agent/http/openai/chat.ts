@@ -1,20 +1,14 @@
 /** `POST /v1/chat/completions`: asks, and puts the answer into words. */
 import type { FastifyInstance, FastifyReply } from 'fastify';
 import type { Ask } from '../../ports.ts';
-import type { AskRequest, Reply } from '../../service.ts';
+import type { AskRequest, Chosen, Reply } from '../../service.ts';
 import { type Problem, problemOf } from '../errors.ts';
+import { EVENT_STREAM } from '../sse.ts';
 import { type ChatRequest, parseChat } from './chatrequest.ts';
 import { completion, newHead } from './completion.ts';
 import { AUTO, type Dispatch, hangUpSignal, replyHeaders } from './dispatch.ts';
 import { CompletionStream } from './stream.ts';
 import { wordAbstention, wordAnswer } from './wording.ts';
-
-const EVENT_STREAM = {
-  'content-type': 'text/event-stream; charset=utf-8',
-  'cache-control': 'no-cache, no-transform',
-  // Tells proxies of nginx's kind to pass each event on at once.
-  'x-accel-buffering': 'no',
-} as const;
 
 export function addChat(
   app: FastifyInstance,
@@ -26,7 +20,7 @@ export function addChat(
     const asked = toAskRequest(chat, dispatch.modelOf(chat.model));
     const signal = hangUpSignal(reply);
     if (chat.stream) return streamed({ chat, asked, dispatch, signal, reply, onLateProblem });
-    const answered = await dispatch.ask(asked, () => {}, signal);
+    const answered = await dispatch.ask(asked, {}, signal);
     const body = completion(newHead(Date.now()), answered, contentOf(dispatch, chat, answered));
     return reply.headers(replyHeaders(answered)).send(body);
   });
@@ -42,8 +36,8 @@ interface StreamedCall {
 }
 
 /**
- * The head of the reply waits for the first piece or the whole answer, so that a refusal keeps its status. JSON is
- * sent in one piece: half of an object is of no use to anybody.
+ * The head of the reply waits for the first piece or the whole answer, so that a refusal keeps its status; by then it
+ * is known who answers. JSON is sent in one piece: half of an object is of no use to anybody.
  */
 async function streamed(call: StreamedCall): Promise<FastifyReply> {
   const { chat, asked, dispatch, signal, reply, onLateProblem } = call;
@@ -53,13 +47,15 @@ async function streamed(call: StreamedCall): Promise<FastifyReply> {
     model: asked.model ?? AUTO,
     includeUsage,
   });
-  const sinceMs = performance.now();
+  let chosen: Chosen | null = null;
+  const onChosen = (one: Chosen): void => {
+    chosen = one;
+  };
   const onDelta = (text: string): void => {
     if (chat.form === 'json') return;
-    if (!stream.isOpen) dispatch.metrics.firstToken((performance.now() - sinceMs) / 1_000);
     stream.piece(text);
   };
-  const answer = dispatch.ask(asked, onDelta, signal);
+  const answer = dispatch.ask(asked, { onChosen, onDelta }, signal);
   const whole = await Promise.race([answer, stream.started]);
   void answer.then(
     (answered) => {
@@ -71,13 +67,13 @@ async function streamed(call: StreamedCall): Promise<FastifyReply> {
       if (!signal.aborted) onLateProblem(problem);
     },
   );
-  return reply
-    .headers({ ...EVENT_STREAM, ...(whole === undefined ? {} : replyHeaders(whole)) })
-    .send(stream.body);
+  const head: Chosen | null = whole ?? chosen;
+  return reply.headers({ ...EVENT_STREAM, ...(head === null ? {} : replyHeaders(head)) }).send(stream.body);
 }
 
 function contentOf(dispatch: Dispatch, chat: ChatRequest, answered: Reply): string {
-  if (answered.answer === null) return wordAbstention(dispatch.service.experts(), chat.form);
+  if (answered.answer === null)
+    return wordAbstention(dispatch.service.experts(), chat.form, answered.language ?? null);
   return wordAnswer(answered.answer, chat.form);
 }
 

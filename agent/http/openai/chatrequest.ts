@@ -11,7 +11,7 @@ const strict = { additionalProperties: false } as const;
 const TextPart = Type.Object({ type: Type.Literal('text'), text: Type.String() }, strict);
 const Stop = Type.String({ minLength: 1, maxLength: 256 });
 
-const ChatSchema = Type.Object(
+export const ChatSchema = Type.Object(
   {
     model: Type.String(),
     messages: Type.Array(

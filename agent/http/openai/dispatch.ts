@@ -2,7 +2,7 @@
 import type { FastifyReply } from 'fastify';
 import { AgentError } from '../../errors.ts';
 import { didYouMean } from '../../nearest.ts';
-import type { AskRequest, Refusal, Reply, Service } from '../../service.ts';
+import type { AskRequest, Chosen, Listeners, Refusal, Reply, Service } from '../../service.ts';
 import { FieldError, problemOf } from '../errors.ts';
 import type { Metrics } from '../metrics.ts';
 
@@ -33,25 +33,71 @@ export class Dispatch {
   }
 
   /** Asks, counts how it ended, and adds the nearest names to an unknown model's failure. */
-  async ask(request: AskRequest, onDelta: (text: string) => void, signal: AbortSignal): Promise<Reply> {
+  async ask(request: AskRequest, listeners: Listeners, signal: AbortSignal): Promise<Reply> {
     const byDefault = request.model === null ? AUTO : 'named';
+    const watch = new Watch(this.metrics, request.want);
     try {
-      const reply = await this.service.ask(request, onDelta, signal);
+      const reply = await this.service.ask(request, watch.listening(listeners), signal);
       this.metrics.decided(reply.router ?? byDefault, reply.expert === null ? 'abstained' : 'answered');
+      watch.ended(reply.expert, reply.answer, null);
       return reply;
     } catch (error) {
       const { failure, decision, retryAfterMs, loading } = problemOf(error, 0);
-      this.metrics.decided(byDefault, signal.aborted ? 'hung_up' : failure.code);
+      const outcome = signal.aborted ? 'hung_up' : failure.code;
+      this.metrics.decided(byDefault, outcome);
+      watch.ended(this.#installed(request.model), null, outcome);
       if (failure.code !== 'model_not_found' || request.model === null) throw error;
       const hint = this.modelHint(request.model);
       throw { failure: { ...failure, hint }, decision, retryAfterMs, loading } satisfies Refusal;
     }
   }
 
+  /** The expert of that id; null where a client made the name up. */
+  #installed(model: string | null): string | null {
+    return this.service.experts().some(({ id }) => id === model) ? model : null;
+  }
+
   modelHint(name: string): string {
     const names = this.service.experts().map(({ id }) => id);
     const guess = didYouMean(name, [AUTO, ...names]).trim();
     return `${guess} GET /v1/models lists what is installed; "${AUTO}" lets the router choose.`.trim();
+  }
+}
+
+/** Times one request. */
+class Watch {
+  readonly #metrics: Metrics;
+  readonly #want: AskRequest['want'];
+  readonly #sinceMs = performance.now();
+  #firstTokenSeconds: number | null = null;
+
+  constructor(metrics: Metrics, want: AskRequest['want']) {
+    this.#metrics = metrics;
+    this.#want = want;
+  }
+
+  /** `listeners`, whose first piece of text is noticed. */
+  listening(listeners: Listeners): Listeners {
+    const onDelta = (text: string): void => {
+      this.#firstTokenSeconds ??= this.#seconds();
+      listeners.onDelta?.(text);
+    };
+    return { ...listeners, onDelta };
+  }
+
+  ended(expert: string | null, answer: Reply['answer'], error: string | null): void {
+    this.#metrics.genAi.ended({
+      want: this.#want,
+      expert: expert ?? '',
+      seconds: this.#seconds(),
+      firstTokenSeconds: this.#firstTokenSeconds,
+      answer,
+      error,
+    });
+  }
+
+  #seconds(): number {
+    return (performance.now() - this.#sinceMs) / 1_000;
   }
 }
 
@@ -66,7 +112,7 @@ export function hangUpSignal(reply: FastifyReply): AbortSignal {
 }
 
 /** What a reply says about who answered; a header whose value is not known is left out. */
-export function replyHeaders(reply: Reply): Record<string, string> {
+export function replyHeaders(reply: Chosen & Pick<Reply, 'degraded'>): Record<string, string> {
   const headers: Record<string, string> = { 'x-expertd-decision': String(reply.decision) };
   if (reply.expert !== null) headers['x-expertd-expert'] = reply.expert;
   if (reply.confidence !== null) headers['x-expertd-confidence'] = reply.confidence.toFixed(3);

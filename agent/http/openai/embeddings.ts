@@ -14,7 +14,7 @@ import { type Dispatch, hangUpSignal, replyHeaders } from './dispatch.ts';
 const MAX_TEXTS = 2_048;
 const Text = Type.String({ minLength: 1 });
 
-const EmbeddingsSchema = Type.Object(
+export const EmbeddingsSchema = Type.Object(
   {
     model: Type.String(),
     input: Type.Union([Text, Type.Array(Text, { minItems: 1, maxItems: MAX_TEXTS })]),
@@ -32,7 +32,7 @@ export function addEmbeddings(app: FastifyInstance, dispatch: Dispatch): void {
     const texts = typeof input === 'string' ? [input] : input;
     const ask: AskRequest['ask'] = { kind: 'embeddings', texts };
     const asked: AskRequest = { want: 'embeddings', model: dispatch.modelOf(model), ask, waitMs: null };
-    const answered = await dispatch.ask(asked, () => {}, hangUpSignal(reply));
+    const answered = await dispatch.ask(asked, {}, hangUpSignal(reply));
     const { answer } = answered;
     if (answer?.kind !== 'embeddings') {
       throw new AgentError('model_not_found', 'no expert for embeddings is installed', {

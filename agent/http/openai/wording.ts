@@ -10,7 +10,7 @@ const MENTION = 0.1;
 const LISTED = 20;
 const LANGUAGE_TAG = /^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*$/;
 
-/** The text of a reply. Embeddings have none and never come here. */
+/** The text of a reply. Embeddings and tensors have none and never come here. */
 export function wordAnswer(answer: Answer, form: Form): string {
   switch (answer.kind) {
     case 'labels':
@@ -20,29 +20,53 @@ export function wordAnswer(answer: Answer, form: Form): string {
     case 'text':
       return form === 'json' ? asJsonObject(answer.text) : answer.text;
     case 'embeddings':
+    case 'tensors':
       return '';
   }
 }
 
+/** Tasks that no question in words can be put to. */
+const WORDLESS: ReadonlySet<string> = new Set(['feature-extraction', 'tensor']);
 const NEARLY_AS_GOOD = 0.5;
 const MAX_PASSAGES = 3;
 /** Below this a passage is right about one time in three. */
 const UNSURE = 0.3;
 
+/** A request in a language that none of the experts has: that is worth saying. */
+function whyLanguage(experts: readonly ExpertView[], language: string | null): string {
+  if (language === null) return '';
+  const primary = language.split('-')[0];
+  const spoken = experts.some(({ languages }) => languages?.some((tag) => tag.split('-')[0] === primary));
+  if (spoken) return '';
+  const name = new Intl.DisplayNames('en', { type: 'language', fallback: 'code' }).of(language);
+  return `, and none is made for ${name}`;
+}
+
 /** Says that no expert is confident, and what is installed. */
-export function wordAbstention(experts: readonly ExpertView[], form: Form): string {
+export function wordAbstention(
+  experts: readonly ExpertView[],
+  form: Form,
+  language: string | null = null,
+): string {
   const able = experts.filter(({ task, state }) => {
-    return task !== null && task !== 'feature-extraction' && state !== 'fetching' && state !== 'failed';
+    return task !== null && !WORDLESS.has(task) && state !== 'fetching' && state !== 'failed';
   });
   if (form === 'json') {
     const installed = able.map(({ id, summary }) => ({ id, summary }));
-    return JSON.stringify({ abstained: true, label: null, score: null, alternatives: [], installed });
+    return JSON.stringify({
+      abstained: true,
+      label: null,
+      score: null,
+      alternatives: [],
+      language,
+      installed,
+    });
   }
   if (able.length === 0)
     return 'No installed expert is confident that it can answer this: none is installed.';
   const lines = able.slice(0, LISTED).map(({ id, summary }) => `- ${id}: ${summary ?? 'no summary'}`);
   const more = able.length > LISTED ? [`- and ${able.length - LISTED} more`] : [];
-  const head = 'No installed expert is confident that it can answer this. Installed:';
+  const head = `No installed expert is confident that it can answer this${whyLanguage(able, language)}. Installed:`;
   const tail = 'To ask one of them all the same, name it as the model.';
   return [head, ...lines, ...more, tail].join('\n');
 }

@@ -18,7 +18,10 @@ import {
   wrongTask,
 } from '../graph.ts';
 import type { OpenTask, Task, TaskContext, TaskRun } from '../task.ts';
+import { BytePairs } from '../tokenizers/byte-pairs.ts';
+import type { Counted, CountingTokenizer } from '../tokenizers/counted.ts';
 import { FastTextTokenizer } from '../tokenizers/fasttext.ts';
+import { HashedWords } from '../tokenizers/hashed-words.ts';
 import { openTokenizer } from '../tokenizers/huggingface.ts';
 
 /** How many labels an answer holds: the likeliest. */
@@ -135,6 +138,8 @@ async function openEncoder(context: TaskContext): Promise<Encoder> {
     const { path, bytes } = await readListed(context, settings.dictionary);
     return new FastTextEncoder(manifest, new FastTextTokenizer(bytes, path, settings));
   }
+  if (settings?.kind === 'byte-pairs') return new CountingEncoder(manifest, new BytePairs(settings));
+  if (settings?.kind === 'hashed-words') return new CountingEncoder(manifest, new HashedWords(settings));
   if (settings?.kind !== 'huggingface') throw badExpert(manifest, 'this task needs a tokenizer');
   checkEncoderInputs(manifest);
   const tokenizer = await openTokenizer(
@@ -170,6 +175,39 @@ class FastTextEncoder implements Encoder {
   #encoded(ids: Int32Array): Encoded {
     return { feeds: { [this.#input]: new Tensor('int32', ids, [ids.length]) }, tokens: ids.length };
   }
+}
+
+class CountingEncoder implements Encoder {
+  readonly #tokenizer: CountingTokenizer;
+
+  constructor(manifest: Manifest, tokenizer: CountingTokenizer) {
+    const names = Object.keys(manifest.model.inputs).sort().join(', ');
+    if (names !== 'feature_counts, feature_ids') {
+      const found = names === '' ? 'none' : names;
+      throw badExpert(
+        manifest,
+        `its tokenizer fills feature_ids and feature_counts; its inputs are ${found}`,
+      );
+    }
+    this.#tokenizer = tokenizer;
+  }
+
+  encode(text: string): Encoded {
+    return encodeCounted(this.#tokenizer.count(text));
+  }
+
+  probe(): Encoded {
+    const last = this.#tokenizer.features - 1;
+    return encodeCounted({ ids: Int32Array.of(last), counts: Float32Array.of(1), total: 1 });
+  }
+}
+
+function encodeCounted({ ids, counts, total }: Counted): Encoded {
+  const feeds = {
+    feature_ids: new Tensor('int32', ids, [ids.length]),
+    feature_counts: new Tensor('float32', counts, [counts.length]),
+  };
+  return { feeds, tokens: total };
 }
 
 /** Probabilities of all labels. `bad_expert` if a graph that promises them gives something else. */

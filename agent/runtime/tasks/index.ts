@@ -13,5 +13,9 @@ export async function findTask(task: Manifest['task']): Promise<OpenTask> {
       return (await import('./retrieval.ts')).openRetrieval;
     case 'text-generation':
       return (await import('./generation.ts')).openGeneration;
+    case 'token-classification':
+      return (await import('./rewriting.ts')).openRewriting;
+    case 'tensor':
+      return (await import('./tensor.ts')).openTensor;
   }
 }

@@ -8,7 +8,8 @@ const MAX_CHARS = 4_096;
 
 const MARKS = /\p{M}+/gu;
 const APOSTROPHES = /['’ʼ]/gu;
-const WORD = /[\p{L}\p{N}]+/gu;
+/** Letters and digits; `C++` and `C#` are other words than `C`. */
+const WORD = /[\p{L}\p{N}]+(?:(?:\+\+|#)(?![\p{L}\p{N}]))?/gu;
 
 /** The stems of `text` in order: lower case, without accents, apostrophes closed up, plural endings taken off. */
 export function stemsOf(text: string): string[] {

@@ -3,8 +3,9 @@
  * kind of disease), topics (what WordNet itself marks as medicine), glosses that open with a field, glosses with
  * medical words, and adjectives and verbs that belong to what the other nets caught.
  */
-import { definitionOf } from './entries.ts';
-import type { Synset, WordNet } from './wordnet.ts';
+import { definitionOf } from '../glossary/entries.ts';
+import { checkNames, INSULT } from '../glossary/roots.ts';
+import type { Synset, WordNet } from '../glossary/wordnet.ts';
 
 /** Roots by key and name; the name guards against the wrong version of WordNet. */
 const ROOTS: Readonly<Record<string, string>> = {
@@ -149,11 +150,10 @@ const OTHER_SPECIES =
   /\b(?:(?<!sea )horses?|sheep|cattle|birds?|fowl|poultry|insects?|arthropods?|mollus[ck]s?|echinoderms?|fish(?:es)?|reptiles?|invertebrates?|crustaceans?|plants?|ferns?|mosses|algae|livestock|hoof|hoofed|dogs?|protozoans?|coelenterates?)\b/i;
 const HUMANS =
   /\b(?:human|humans|people|persons?|person's|man|men|woman|women|child|children|infants?|patients?|disease|infect\w*|skin|fever|treat\w*|drug|poison\w*|brain|blood|hair|pathogens?)\b/i;
-const INSULT = /\b(?:obscene|vulgar|slur|disparaging|ethnic|slang)\b|\boffensive (?:term|name|word)/i;
 
 /** The medical synsets, in the order of their keys. */
 export function selectMedical(wordnet: WordNet): Synset[] {
-  checkNames(wordnet);
+  checkNames(wordnet, ROOTS, WITHOUT, TOPICS, MICROBES, { [MEDICAL_SCIENCE]: 'medical science' });
   const without = new Set(Object.keys(WITHOUT));
   for (const key of wordnet.kindsOf(Object.keys(WITHOUT), new Set())) without.add(key);
   const chosen = wordnet.kindsOf(Object.keys(ROOTS), without);
@@ -194,13 +194,4 @@ function isForPeople(synset: Synset): boolean {
   if (isIndividual || synset.lexicographerFile === POSSESSION_FILE) return false;
   if (INSULT.test(synset.gloss)) return false;
   return !OTHER_SPECIES.test(synset.gloss) || HUMANS.test(synset.gloss);
-}
-
-function checkNames(wordnet: WordNet): void {
-  const medical = { [MEDICAL_SCIENCE]: 'medical science' };
-  for (const [key, name] of [ROOTS, WITHOUT, TOPICS, MICROBES, medical].flatMap(Object.entries)) {
-    const { terms } = wordnet.get(key);
-    if (!terms.includes(name))
-      throw new Error(`${key} is "${terms.join(', ')}", not "${name}": not WordNet 3.1`);
-  }
 }

@@ -323,7 +323,7 @@ export class Agent implements Service {
   #onFault(event: Event, error: unknown): void {
     this.#options.log.error(
       { event: event.type, err: error },
-      'deciding failed: this is a bug, and the event was dropped',
+      'this is a bug: an event was not decided, or its decision not carried out',
     );
     if (event.type === 'request')
       this.#desk.refuse(event.request, { failure: toFailure(error), retryAfterMs: null, loading: null });

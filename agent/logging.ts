@@ -59,5 +59,14 @@ function plain(line: string): string {
     ([key, value]) => `${key}=${typeof value === 'string' ? value : JSON.stringify(value)}`,
   );
   const clock = String(time).slice(11, 19);
-  return `${[clock, String(level).padEnd(7), String(msg ?? ''), ...details].join(' ')}\n`;
+  const words = [clock, String(level).padEnd(7), String(msg ?? ''), ...details];
+  return `${words.map(visible).join(' ')}\n`;
+}
+
+/** What a cell printed may hold what a terminal takes for a command. */
+function visible(text: string): string {
+  return text.replaceAll(
+    /\p{Cc}/gu,
+    (control) => `\\x${control.charCodeAt(0).toString(16).padStart(2, '0')}`,
+  );
 }

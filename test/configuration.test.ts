@@ -87,6 +87,47 @@ test('the token can come from a file beside the configuration', () => {
   assert.equal(config.http.token, 'a-token-of-some-length');
 });
 
+test('a token file that holds no token is refused: an empty one would let in whoever sends nothing', () => {
+  for (const content of ['', '\n', 'short', 'two words that are long enough']) {
+    writeFileSync(join(folder, 'token'), content);
+    const error = refusal({ http: { tokenFile: 'token' } });
+    assert.match(error.message, /tokenFile .*token holds no token/);
+    assert.match(error.hint ?? '', /16 characters/);
+  }
+  assert.match(refusal({ http: { tokenFile: 'nowhere' } }).message, /nowhere cannot be read/);
+});
+
+test('an expert that is named twice is refused', () => {
+  const error = refusal({ experts: [{ id: 'a' }, { id: 'b' }, { id: 'a', pinned: true }] });
+  assert.match(error.message, /"experts\[2\]\.id" names "a" again/);
+});
+
+test('sizes that are none are refused with the file and the field, wherever they stand', () => {
+  for (const [value, pattern] of [
+    [{ memory: { budget: '0MB' } }, /edge\.config\.json: memory\.budget is "0MB"/],
+    [{ memory: { availableLow: '0' } }, /memory\.availableLow is "0"/],
+    [{ log: { maxBytes: 'much' } }, /log\.maxBytes is "much"/],
+    [{ log: { maxBytes: '1kB' } }, /"log\.maxBytes" must be at least 1048576 bytes/],
+  ] as const)
+    assert.match(refusal(value).message, pattern);
+});
+
+test('folders of sources are relative to the file that names them', () => {
+  const uris = ['file:experts/a', 'file:../a', 'file:/abs/a', 'file:///abs/a', 'https://example.org/a'];
+  const experts = uris.map((uri, index) => ({ id: `e${index}`, sources: [{ uri }] }));
+  const config = loadConfig({ path: fileWith({ experts }), overrides: {} });
+  assert.deepEqual(
+    config.experts.map(({ sources }) => sources[0]?.uri),
+    [
+      `file:${join(folder, 'experts/a')}`,
+      `file:${join(folder, '../a')}`,
+      'file:/abs/a',
+      'file:///abs/a',
+      'https://example.org/a',
+    ],
+  );
+});
+
 test('no JSON value makes the loader throw anything but a clear refusal', () => {
   fc.assert(
     fc.property(fc.json({ maxDepth: 4 }), (text) => {
@@ -120,4 +161,13 @@ test('without a budget it is 60 % of the smaller of available memory and the gro
   assert.equal(budget(4e9, null), 2.4e9);
   assert.equal(budget(4e9, 1e9), 0.6e9);
   assert.ok(budget(null, null) > 100e6);
+});
+
+test('a budget below what expertd takes itself is refused with the numbers', () => {
+  const device = { availableBytes: 4e9, totalBytes: 8e9, limitBytes: null };
+  const of = (overrides: Record<string, unknown>, limitBytes: number | null = null) =>
+    settingsOf(loadConfig({ path: null, overrides }), { ...device, limitBytes }).budgetBytes;
+  assert.throws(() => of({ memory: { budget: '1MB' } }), /memory\.budget is 1\.0 MB: less than the 83\.9 MB/);
+  assert.throws(() => of({}, 100e6), /not set, and 60 % of what .* left is 60\.0 MB: less than/);
+  assert.equal(of({ memory: { budget: '80MiB' } }), 80 * 1024 ** 2);
 });

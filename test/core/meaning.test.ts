@@ -167,7 +167,7 @@ test('an abstention names the best that was not good enough', () => {
     embedding: far,
     error: null,
   });
-  assert.deepEqual(reasons, ['abstained: the best is medical with 0.31']);
+  assert.deepEqual(reasons, ['abstained: the best is medical with 0.25']);
 });
 
 test('a resident expert wins over an absent one that is better by less than the margin', () => {

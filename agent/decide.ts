@@ -53,9 +53,7 @@ function apply(draft: Draft, event: Event): void {
       draft.setPending(event.expert, null);
       return removed(draft, event.expert);
     case 'pending':
-      return draft.entry(event.expert) === undefined
-        ? draft.setPending(event.expert, event.pending)
-        : undefined;
+      return isToStay(draft.entry(event.expert)) ? undefined : draft.setPending(event.expert, event.pending);
     case 'learned':
       return learned(draft, event);
     case 'request':
@@ -125,6 +123,11 @@ function installed(draft: Draft, expert: Expert): void {
   const prototypes = expert.routing.prototypes ?? routing.prototypes;
   const same = { ...expert, memory, routing: { ...expert.routing, prototypes } };
   draft.putEntry(expert.id, { expert: same, fate: null });
+}
+
+/** What is told of the successor of one that is leaving counts already. */
+function isToStay(entry: Entry | undefined): boolean {
+  return entry !== undefined && entry.fate?.kind !== 'remove';
 }
 
 function removed(draft: Draft, expert: string): void {

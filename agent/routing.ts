@@ -15,7 +15,18 @@ import { failures, loadingOf } from './failures.ts';
 import { isRaised, loadMsNow, sayLoadCost } from './heat.ts';
 import { detectorIn, speaks } from './language.ts';
 import { cellOf, isLoadingIn, leasesIn } from './residency.ts';
-import type { Candidate, Choice, Entry, Expert, ExpertId, Request, RequestId, Task, Want } from './types.ts';
+import type {
+  Candidate,
+  Choice,
+  Entry,
+  Expert,
+  ExpertId,
+  Features,
+  Request,
+  RequestId,
+  Task,
+  Want,
+} from './types.ts';
 
 const NAMED_CONFIDENCE = 1;
 const FETCH_RETRY_MS = 5_000;
@@ -86,11 +97,12 @@ function route(draft: Draft, request: Request): void {
     .filter((entry) => entry.expert.id !== settings.generalist)
     .map((entry) => entry.expert);
   const { language } = request.features;
+  const features = understood(draft, request.features);
   let ranked: readonly Candidate[] = [];
   for (const router of draft.policy.routers) {
     if (router.reads === 'embedding' && wantsEmbedder(draft, request)) return waitForEmbedder(draft, request); // 4
     const all = router.rank({
-      features: request.features,
+      features,
       experts: specialists,
       minScore: settings.minScore,
     });
@@ -148,6 +160,16 @@ function isResident(draft: Draft, expert: ExpertId): boolean {
 function speakerOf(draft: Draft, expert: ExpertId, language: string | null): boolean {
   const entry = draft.entry(expert);
   return entry !== undefined && speaks(entry.expert, language);
+}
+
+/**
+ * To an embedder that does not speak it, anything in a language is like anything else in that language: then words
+ * alone decide.
+ */
+function understood(draft: Draft, features: Features): Features {
+  const embedder = draft.entry(draft.state.settings.embedder ?? '');
+  if (embedder === undefined || speaks(embedder.expert, features.language)) return features;
+  return { ...features, embedding: null };
 }
 
 /** A candidate that was passed over because of its languages says so. */

@@ -25,8 +25,11 @@ export function expertViews(state: State, packageOf: (id: ExpertId) => Package |
   const installed = [...state.experts.values()].map((entry) =>
     installedView(state, entry, packageOf(entry.expert.id)),
   );
-  const pending = [...state.pending].map(([id, one]) => pendingView(id, one));
-  return [...installed, ...pending].sort((a, b) => (a.id < b.id ? -1 : 1));
+  // One that is still leaving is shown until it has left.
+  const pending = [...state.pending].filter(([id]) => !state.experts.has(id));
+  return [...installed, ...pending.map(([id, one]) => pendingView(id, one))].sort((a, b) =>
+    a.id < b.id ? -1 : 1,
+  );
 }
 
 function installedView(state: State, entry: Entry, found: Package | null): ExpertView {

@@ -6,7 +6,7 @@ import { Agent, type AgentRuntime } from '../agent/agent.ts';
 import type { Manifest } from '../agent/catalog/manifest.ts';
 import { loadConfig } from '../agent/configuration.ts';
 import { openLogger } from '../agent/logging.ts';
-import type { Answer } from '../agent/ports.ts';
+import type { Answer, OnCellExit } from '../agent/ports.ts';
 import { committedBytes } from '../agent/residency.ts';
 import type { AskRequest, Refusal, Reply } from '../agent/service.ts';
 import type { Sample } from '../agent/types.ts';
@@ -41,7 +41,7 @@ export class MadeAgent {
   /** What the device has; a test may change it. */
   device = { availableBytes: 4_000 * MB, limitBytes: null as number | null };
   readonly agent: Agent;
-  runtime!: FakeCells;
+  readonly runtime: FakeCells;
 
   constructor({ experts = {}, scripts = {}, config = {} }: MadeOptions = {}) {
     mkdirSync(this.expertsDir);
@@ -50,13 +50,18 @@ export class MadeAgent {
       id,
       { residentBytes: 20 * MB, run: answer, ...scripts[id] },
     ]);
+    let exited: OnCellExit = () => {};
+    this.runtime = new FakeCells({
+      experts: new Map(scripted),
+      onExit: (cell, cause) => exited(cell, cause),
+    });
     this.agent = new Agent({
       config: this.config(config),
       version: '0.0.1',
       expertsDir: this.expertsDir,
       installDir: join(this.folder, 'installed'),
       openRuntime: ({ onExit }) => {
-        this.runtime = new FakeCells({ experts: new Map(scripted), onExit });
+        exited = onExit;
         return this.runtime;
       },
       openMonitor: () => ({ sample: () => this.#sample(), limitBytes: () => this.device.limitBytes }),
@@ -77,10 +82,27 @@ export class MadeAgent {
     return loadConfig({ path: null, overrides: { embedder: null, languageDetector: null, ...overrides } });
   }
 
-  /** Lets everything happen that needs no time and nobody else. */
+  /** Lets everything happen that needs no time and no file. */
   async settled(): Promise<void> {
-    // Files are read on the way, which takes turns of its own.
-    for (let turn = 0; turn < 60; turn++) await new Promise(setImmediate);
+    for (let turn = 0; turn < 20; turn++) await new Promise(setImmediate);
+  }
+
+  /** Files are hashed before a load, which takes as many turns as it takes. */
+  async until(what: string, holds: () => boolean): Promise<void> {
+    const endMs = performance.now() + 5_000;
+    while (!holds()) {
+      if (performance.now() > endMs) throw new Error(`it did not come to this: ${what}`);
+      await new Promise(setImmediate);
+    }
+  }
+
+  /** Until that many requests are being worked on. */
+  running(count = 1): Promise<void> {
+    return this.until(`${count} running`, () => this.agent.state().running === count);
+  }
+
+  stateOf(expert: string): string | undefined {
+    return this.agent.experts().find(({ id }) => id === expert)?.state;
   }
 
   async pass(ms: number): Promise<void> {

@@ -112,7 +112,7 @@ test('stop() waits for what is under way, and refuses what has not ended by the 
     const { run, end } = slow();
     const one = await started({ experts: { a: {} }, scripts: { a: { run } } });
     const asked = outcomeOf(one.agent.ask(question('x', 'a'), {}, never));
-    await one.settled();
+    await one.running();
     let stopped = false;
     const stopping = one.agent.stop(5_000).then(() => {
       stopped = true;
@@ -133,10 +133,10 @@ test('stop() waits for what is under way, and refuses what has not ended by the 
 });
 
 test('stop() during a load, twice, and with a cell that ends meanwhile', async () => {
-  const { promise: never_ } = Promise.withResolvers<void>();
-  const one = await started({ experts: { a: {} }, scripts: { a: { load: () => never_ } } });
+  const load = () => new Promise<void>(() => {});
+  const one = await started({ experts: { a: {} }, scripts: { a: { load } } });
   const asked = outcomeOf(one.agent.ask(question('x', 'a'), {}, never));
-  await one.settled();
+  await one.until('a cell', () => one.runtime.pids().size === 1);
   const stops = [one.agent.stop(2_000), one.agent.stop(2_000)];
   await one.settled();
   assert.ok(one.runtime.crash('fast-1'));
@@ -155,20 +155,18 @@ test('whoever hangs up is told so once, before the request is decided, during th
     const controller = new AbortController();
     if (moment === 'before') controller.abort();
     const asked = outcomeOf(one.agent.ask(question('x', 'a'), {}, controller.signal));
+    if (moment === 'load') await one.until('a cell', () => one.runtime.pids().size === 1);
+    if (moment === 'run' || moment === 'after') await one.running();
+    if (moment === 'after') end();
     await one.settled();
-    if (moment === 'after') {
-      end();
-      await one.settled();
-    }
     controller.abort();
     await one.settled();
     gate.resolve();
     end();
-    await one.settled();
+    await one.until('nothing under way', () => one.agent.state().running === 0);
     const expected = moment === 'after' ? [1, undefined] : [1, 'hung_up'];
     assert.deepEqual([asked.times, asked.refusal?.failure.code], expected, moment);
-    const { waiting, running } = one.agent.state();
-    assert.deepEqual([waiting, running, one.runtime.violations], [0, 0, []], moment);
+    assert.deepEqual([one.agent.state().waiting, one.runtime.violations], [0, []], moment);
   }
 });
 
@@ -217,6 +215,7 @@ test('roles that nobody fills are told in the log and in the health, until someb
 
 test('a configuration that cannot be used changes nothing', async () => {
   const one = await started({ experts: { a: {} }, config: { memory: { budget: '400MB' } } });
+  await one.agent.ask(question('x', 'a'), {}, never);
   await assert.rejects(one.agent.reload(one.config({ memory: { budget: '1MB' } })), /less than/);
   assert.equal(one.agent.state().budgetBytes, 400e6);
   rmSync(one.expertsDir, { recursive: true });
@@ -268,16 +267,15 @@ test('an expert that is removed while it works ends its work first', async () =>
   const { run, end } = slow();
   const one = await started({ experts: { a: {} }, scripts: { a: { run } } });
   const asked = outcomeOf(one.agent.ask(question('x', 'a'), {}, never));
-  await one.settled();
+  await one.running();
   rmSync(`${one.expertsDir}/a`, { recursive: true });
   await one.agent.reload(one.config());
   const late = outcomeOf(one.agent.ask(question('x', 'a'), {}, never));
   await one.settled();
   assert.deepEqual([asked.times, late.refusal?.failure.code], [0, 'model_not_found']);
   end();
-  await one.settled();
+  await one.until('it has left', () => one.agent.experts().length === 0);
   assert.equal(asked.reply?.expert, 'a');
-  assert.deepEqual(one.agent.experts(), []);
   assert.deepEqual(one.runtime.violations, []);
 });
 
@@ -306,8 +304,7 @@ test('a dry run whose embedder fails, or says nothing in time, chooses by words'
       scripts: { e: { run } },
       config: { embedder: 'e', policies: { router: ['nearest'] } },
     });
-    await one.settled();
-    assert.equal(one.agent.experts().find(({ id }) => id === 'e')?.state, 'resident');
+    await one.until('the embedder is there', () => one.stateOf('e') === 'resident');
     const choosing = dryRun(one, 'alpha?');
     await one.pass(10_000);
     assert.equal((await choosing).expert, null);

@@ -14,8 +14,11 @@ const French = {
   routing: { languages: ['fr-FR'], rules: [], vocabulary: new Uint32Array(), prototypes: [axis(3)] },
 };
 
-function seeing(isolation: 'shared' | 'own' = 'shared') {
-  const embedder = expert('embedder', { task: 'feature-extraction' });
+function seeing(embedderSpeaks = ['en'], isolation: 'shared' | 'own' = 'shared') {
+  const embedder = expert('embedder', {
+    task: 'feature-extraction',
+    routing: { ...Anybody.routing, languages: embedderSpeaks },
+  });
   const detector = expert('lang-id', { ...Anybody, isolation });
   const experts = [embedder, detector, expert('medical', English), expert('accents', French)];
   const world = worldOf({ experts, settings: { embedder: 'embedder', languageDetector: 'lang-id' } });
@@ -41,7 +44,7 @@ test('the detector looks in the embedder’s turn if they share a cell, else nob
   const shared = seeing();
   const [step] = shared.ask('r1').steps;
   assert.ok(step?.type === 'embed' && step.detector === 'lang-id');
-  const apart = seeing('own');
+  const apart = seeing(['en'], 'own');
   const [other] = apart.ask('r1').steps;
   assert.ok(other?.type === 'embed' && other.detector === null);
 });
@@ -50,14 +53,23 @@ test('an expert answers in the languages it speaks, and where the language is no
   for (const language of ['en', 'en-GB', null]) {
     assert.equal(answered(seeing(), axis(1), language).choice?.expert, 'medical', String(language));
   }
-  assert.equal(answered(seeing(), axis(3), 'fr').choice?.expert, 'accents');
-  assert.equal(answered(seeing(), axis(2), 'ja').choice?.expert, 'lang-id');
+});
+
+test('in a language that the embedder does not speak, meaning is no guide: words alone decide', () => {
+  const decision = answered(seeing(), axis(3), 'fr');
+  assert.deepEqual(
+    said(decision),
+    ['abstain r1'],
+    'the vector is near the examples of accents, and says nothing',
+  );
+  assert.equal(answered(seeing(), axis(3), null).choice?.expert, 'accents');
+  assert.equal(answered(seeing(['en', 'fr']), axis(3), 'fr').choice?.expert, 'accents');
 });
 
 test('what fits and does not speak the language is passed over, and the record says so', () => {
-  const decision = answered(seeing(), axis(1), 'de');
+  const decision = answered(seeing(['en', 'de']), axis(1), 'de');
   assert.deepEqual(said(decision), ['abstain r1']);
   assert.equal(decision.choice?.language, 'de');
-  assert.match(decision.choice?.candidates[0]?.why ?? '', /does not speak de/);
+  assert.match(decision.choice?.candidates.map(({ why }) => why).join() ?? '', /does not speak de/);
   assert.match(decision.reasons.join(), /the request is in de/);
 });

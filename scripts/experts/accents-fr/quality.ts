@@ -59,7 +59,7 @@ function groupsOf({ form }: Word, plain: string, forms: Forms): readonly string[
   if (PAIRS.includes(plain)) groups.push(`"${plain}" that is "${form}"`);
   const other = form.endsWith('é') ? `${form.slice(0, -1)}e` : `${form.slice(0, -1)}é`;
   if (/[eé]$/.test(form) && form.length > 3 && forms.has(other) && forms.has(form))
-    groups.push(form.endsWith('é') ? 'verbs in -é, not -e' : 'verbs in -e, not -é');
+    groups.push(form.endsWith('é') ? 'in -é, where -e exists too' : 'in -e, where -é exists too');
   return groups;
 }
 

@@ -7,7 +7,7 @@ import type { Features, Rule } from './types.ts';
 /** Words beyond these, taken from the beginning and the end of the question, do not count. */
 const MAX_WORDS = 128;
 /** Longest phrase that is hashed, in words. */
-export const MAX_PHRASE_WORDS = 3;
+const MAX_PHRASE_WORDS = 3;
 /** No more of a long text is looked at, half of it from each end. */
 const MAX_CHARS = 8_192;
 const WORD = /[\p{L}\p{M}\p{N}]+/gu;

@@ -3,9 +3,7 @@ import type {
   CellId,
   Decision,
   Event,
-  Expert,
   ExpertId,
-  Failure,
   Lane,
   LeaseId,
   LoadReport,
@@ -200,11 +198,6 @@ export interface Catalog {
   /** The example requests of an expert, for the router to learn. */
   examples(expert: ExpertId): readonly string[];
 }
-
-/** What the catalog found. */
-export type Found =
-  | { readonly expert: Expert; readonly directory: string }
-  | { readonly id: ExpertId; readonly failure: Failure };
 
 export interface Monitor {
   sample(): Sample;

@@ -53,6 +53,7 @@ function named(draft: Draft, request: Request, model: ExpertId): void {
   if (entry === undefined || entry.fate?.kind === 'remove') {
     if (pending === undefined) return draft.reject(request.id, failures.unknownModel(model));
     const failure = failures.fetching(model, pending);
+    if (!failure.retryable) return draft.reject(request.id, failure);
     return draft.reject(request.id, failure, FETCH_RETRY_MS, loadingOf(draft.state, model));
   }
   if (wantOf(entry.expert.task) !== request.want) {

@@ -89,7 +89,7 @@ export interface Chosen {
 export interface Reply extends Chosen {
   readonly answer: Answer | null;
   readonly stages: Readonly<Record<string, number>>;
-  /** In what way the answer is less than it could be: `words-only`, `not-recorded`. */
+  /** In what way the answer is less than it could be: `not-recorded`. */
   readonly degraded?: string;
 }
 

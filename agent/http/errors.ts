@@ -12,6 +12,8 @@ export const STATUSES: Readonly<Record<string, number>> = {
   queue_full: 429,
   loading: 503,
   fetching: 503,
+  fetch_failed: 503,
+  disk_full: 503,
   pressure: 503,
   no_room: 503,
   all_pinned: 409,

@@ -1,5 +1,5 @@
 /**
- * The whole starter set under small budgets: `npm run bench -- starter [--budgets 200,300,500] [--rounds 12]`.
+ * The whole starter set under small budgets: `npm run bench -- starter [--budgets 145,200,300,500] [--rounds 12]`.
  *
  * Every expert is asked its golden inputs by name, over HTTP, in a shuffled order that is the same in every run; the
  * answers are compared with the golden outputs. Counts what was wrong, refused and evicted, the latency at the client,
@@ -39,7 +39,7 @@ export const bench: Bench = async (args, report) => {
   const { values } = parseArgs({
     args: [...args],
     options: {
-      budgets: { type: 'string', default: '200,300,500' },
+      budgets: { type: 'string', default: '145,200,300,500' },
       rounds: { type: 'string', default: '12' },
     },
   });

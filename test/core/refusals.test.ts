@@ -108,6 +108,10 @@ test('an expert that is being fetched is refused with its progress, and one that
   const fetching = refusal(world.ask('r1', { model: 'far' }));
   assert.equal(fetching.failure.code, 'fetching');
   assert.deepEqual(fetching.loading, { state: 'fetching', progress: 0.25, etaSeconds: null });
+  const error = { code: 'bad_expert', message: 'model.onnx is missing', hint: null, retryable: false };
+  world.happen({ type: 'pending', expert: 'broken', pending: { ...pending, state: 'failed', error } });
+  const broken = refusal(world.ask('r0', { model: 'broken' }));
+  assert.deepEqual([broken.failure, broken.loading, broken.retryAfterMs], [error, null, null]);
   assert.equal(refusal(world.ask('r2', { model: 'nobody' })).failure.code, 'model_not_found');
   world.happen({ type: 'removed', expert: 'far' });
   assert.equal(refusal(world.ask('r3', { model: 'far' })).failure.code, 'model_not_found');

@@ -76,6 +76,15 @@ export class RunningAgent {
     writeFileSync(join(this.#folder, 'edge.config.json'), text);
   }
 
+  /** Whoever read its log is gone. */
+  closeOutput(): void {
+    this.#process.stdout?.destroy();
+  }
+
+  removeConfig(): void {
+    rmSync(join(this.#folder, 'edge.config.json'));
+  }
+
   signal(signal: NodeJS.Signals): void {
     this.#process.kill(signal);
   }

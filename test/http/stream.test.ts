@@ -44,8 +44,16 @@ describe('a stream', () => {
       chunks.map(({ choices }) => choices[0]?.finish_reason),
       [null, null, null, null, 'stop'],
     );
-    assert.deepEqual([chunks.at(-1)?.expertd?.decision, chunks.at(-1)?.model], [42, 'writer']);
+    assert.equal(chunks.at(-1)?.expertd?.decision, 42);
+    assert.deepEqual([...new Set(chunks.map(({ model }) => model))], ['writer']);
     assert.ok(chunks.every((chunk) => chunk.usage === undefined));
+  });
+
+  test('says who answers before the first piece', async () => {
+    const { headers } = await harness().post(CHAT, streamed('write'));
+    assert.equal(headers['x-expertd-expert'], 'writer');
+    assert.equal(headers['x-expertd-decision'], '42');
+    assert.equal(headers['x-expertd-confidence'], '0.870');
   });
 
   test('of an answer that comes whole has the headers too', async () => {

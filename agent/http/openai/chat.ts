@@ -42,12 +42,12 @@ interface StreamedCall {
 async function streamed(call: StreamedCall): Promise<FastifyReply> {
   const { chat, asked, dispatch, signal, reply, onLateProblem } = call;
   const { includeUsage } = chat;
+  let chosen: Chosen | null = null;
   const stream = new CompletionStream({
     head: newHead(Date.now()),
-    model: asked.model ?? AUTO,
+    model: () => chosen?.expert ?? asked.model ?? AUTO,
     includeUsage,
   });
-  let chosen: Chosen | null = null;
   const onChosen = (one: Chosen): void => {
     chosen = one;
   };
@@ -57,16 +57,13 @@ async function streamed(call: StreamedCall): Promise<FastifyReply> {
   };
   const answer = dispatch.ask(asked, { onChosen, onDelta }, signal);
   const whole = await Promise.race([answer, stream.started]);
-  void answer.then(
-    (answered) => {
-      stream.finish(answered, stream.isOpen ? '' : contentOf(dispatch, chat, answered));
-    },
-    (error: unknown) => {
+  void answer
+    .then((answered) => stream.finish(answered, stream.isOpen ? '' : contentOf(dispatch, chat, answered)))
+    .catch((error: unknown) => {
       const problem = problemOf(error, 0);
       stream.fail(problem);
       if (!signal.aborted) onLateProblem(problem);
-    },
-  );
+    });
   const head: Chosen | null = whole ?? chosen;
   return reply.headers({ ...EVENT_STREAM, ...(head === null ? {} : replyHeaders(head)) }).send(stream.body);
 }

@@ -8,8 +8,8 @@ import { AUTO, replyNote } from './dispatch.ts';
 
 export interface StreamOptions {
   readonly head: Head;
-  /** Name to give as `model` until the expert is known. */
-  readonly model: string;
+  /** Asked before each chunk: who answers is known by the first, not when the stream is made. */
+  readonly model: () => string;
   readonly includeUsage: boolean;
 }
 
@@ -66,7 +66,7 @@ export class CompletionStream {
 
   #chunk(delta: { role?: string; content?: string }, finish: string | null): void {
     const { head, model, includeUsage } = this.#options;
-    this.#send(chunk(head, model, delta, finish, includeUsage));
+    this.#send(chunk(head, model(), delta, finish, includeUsage));
   }
 
   #send(data: object): void {

@@ -25,7 +25,7 @@ export function loaded(draft: Draft, event: Of<'loaded'>): void {
   // Only the first load in a cell shows what it costs bare: later ones may find what unloads left behind.
   if (cell.measuredBytes === 0 && report.beforeBytes !== null)
     draft.putCell(cell.id, { baseBytes: report.beforeBytes });
-  const memory = profileOf(entry.expert.memory, report, heldBytes(draft.state, cell.id));
+  const memory = profileOf(entry.expert, report, heldBytes(draft.state, cell.id));
   if (report.afterBytes !== null) draft.putCell(cell.id, { measuredBytes: report.afterBytes });
   draft.putEntry(event.expert, {
     expert: { ...entry.expert, memory },

@@ -17,6 +17,9 @@ import type {
   State,
 } from './types.ts';
 
+/** Mapped weights count as far as they were touched: at least this share is, once a session was built. */
+const LEAST_SHARE = 0.25;
+
 /** The cell that hosts, receives or releases this expert; null while it is in none. */
 export function cellOf(entry: Entry): CellId | null {
   return 'cell' in entry.residency ? entry.residency.cell : null;
@@ -92,13 +95,20 @@ function split(entries: readonly Entry[]): { resident: number; reserved: number 
  * before beyond `heldBytes` were left behind by unloads, and the load may have taken from them without growing the cell:
  * up to what was known, they count as taken.
  */
-export function profileOf(known: MemoryProfile, report: LoadReport, heldBytes: number): MemoryProfile {
+export function profileOf(
+  { memory: known, weightBytes }: Expert,
+  report: LoadReport,
+  heldBytes: number,
+): MemoryProfile {
   const { beforeBytes, afterBytes, peakBytes, loadMs } = report;
   if (beforeBytes === null || afterBytes === null) return { ...known, loadMs };
   const leftBytes = Math.max(0, beforeBytes - heldBytes);
   const corrected = (seen: number, bound: number): number =>
     Math.max(seen, Math.min(bound, seen + leftBytes));
-  const residentBytes = corrected(Math.max(0, afterBytes - beforeBytes), known.residentBytes);
+  const seenBytes = Math.max(0, afterBytes - beforeBytes);
+  // PSS moves by megabytes when other processes come and go: a growth far below the weights is that, and not the load.
+  const grownBytes = seenBytes < weightBytes * LEAST_SHARE ? weightBytes : seenBytes;
+  const residentBytes = corrected(grownBytes, known.residentBytes);
   const loadBytes = Math.max(residentBytes, corrected(peakBytes ?? 0, known.loadBytes));
   return { residentBytes, loadBytes, loadMs, measured: true };
 }

@@ -71,3 +71,10 @@ test('what was unloaded by hand stays away until a request or a hand brings it b
   world.finish('load embedder');
   assert.deepEqual(said(world.ask('r1', { model: 'a' })), ['load a in fast-1']);
 });
+
+test('a load that seems to take nothing takes its weights: what was measured was the world around it', () => {
+  const world = worldOf({ experts: [unknown('a', 40, 8)], trueMb: { a: 0 } });
+  use(world, 'a');
+  const { memory } = world.state.experts.get('a')?.expert ?? assert.fail();
+  assert.deepEqual([memory.residentBytes, memory.measured], [8 * MB, true]);
+});

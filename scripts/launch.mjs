@@ -34,6 +34,22 @@ export function launchArguments(root, bundle, args) {
 }
 
 /**
+ * The environment of the agent, where its user has not set these: compiled code is kept between starts (3.5 MB), and
+ * the C library keeps one arena and gives back what is free at its top (6 MB of 66 at boot, medians of 4 in turns).
+ * @param {string} root
+ * @param {NodeJS.ProcessEnv} env
+ * @returns {NodeJS.ProcessEnv}
+ */
+export function launchEnvironment(root, env) {
+  return {
+    NODE_COMPILE_CACHE: join(root, 'dist', 'compile-cache'),
+    MALLOC_ARENA_MAX: '1',
+    MALLOC_TRIM_THRESHOLD_: '131072',
+    ...env,
+  };
+}
+
+/**
  * Replaces this process (execve) where Node can, from 22.15 on: no wrapper stays in memory. Else starts a child, passes
  * signals on, and ends as the child does.
  * @param {string} node

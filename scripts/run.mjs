@@ -7,15 +7,18 @@
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { currentBundle, markUsed, ROOT } from './bundle.mjs';
-import { findNode, launch, launchArguments } from './launch.mjs';
+import { findNode, launch, launchArguments, launchEnvironment } from './launch.mjs';
 
 try {
   const node = findNode(ROOT);
   const bundle = currentBundle();
   if (bundle.exists) markUsed(bundle.folder);
   else if (!buildBundle()) throw new Error('the bundle could not be built (see above)');
-  const env = { NODE_COMPILE_CACHE: join(ROOT, 'dist', 'compile-cache'), ...process.env };
-  launch(node, launchArguments(ROOT, bundle.file, process.argv.slice(2)), env);
+  launch(
+    node,
+    launchArguments(ROOT, bundle.file, process.argv.slice(2)),
+    launchEnvironment(ROOT, process.env),
+  );
 } catch (error) {
   process.stderr.write(`expertd: ${error instanceof Error ? error.message : error}\n`);
   process.exitCode = 1;

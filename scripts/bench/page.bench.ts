@@ -4,11 +4,10 @@
  * turns, and the bytes that the client gets.
  */
 import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { ensureBundle, ROOT } from '../bundle.mjs';
-import { launchArguments } from '../launch.mjs';
+import { launchArguments, launchEnvironment } from '../launch.mjs';
 import { StartedAgent } from '../started-agent.ts';
 import type { Bench } from './bench.ts';
 import { processMemory } from './process-memory.ts';
@@ -32,7 +31,7 @@ export const bench: Bench = async (args, report) => {
     options: { seconds: { type: 'string', default: '20' }, rounds: { type: 'string', default: '2' } },
   });
   const ms = Number(values.seconds) * 1_000;
-  const env = { ...process.env, NODE_COMPILE_CACHE: join(ROOT, 'dist', 'compile-cache') };
+  const env = launchEnvironment(ROOT, process.env);
   const agent = await StartedAgent.start(
     process.execPath,
     launchArguments(ROOT, await ensureBundle(), []),

@@ -13,7 +13,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { ensureBundle, ROOT } from '../bundle.mjs';
-import { launchArguments } from '../launch.mjs';
+import { launchArguments, launchEnvironment } from '../launch.mjs';
 import { StartedAgent } from '../started-agent.ts';
 import type { Bench } from './bench.ts';
 import { timeDecide } from './decide-time.ts';
@@ -60,7 +60,7 @@ export const bench: Bench = async (args, report) => {
 };
 
 function startAgent(bundle: string): Promise<StartedAgent> {
-  const env = { ...process.env, NODE_COMPILE_CACHE: join(ROOT, 'dist', 'compile-cache') };
+  const env = launchEnvironment(ROOT, process.env);
   return StartedAgent.start(process.execPath, launchArguments(ROOT, bundle, []), env);
 }
 

@@ -26,7 +26,7 @@ import {
   leastBudgetBytes,
   pinnedEntries,
 } from './residency.ts';
-import type { Cell, Entry, ExpertId, Lane, Request } from './types.ts';
+import type { Cell, Entry, ExpertId, Failure, Lane, Request } from './types.ts';
 
 const PRESSURE_RETRY_MS = 5_000;
 const LANES: readonly Lane[] = ['fast', 'heavy'];
@@ -128,33 +128,28 @@ function refuseHopeless(draft: Draft, entry: Entry, pinned: readonly Entry[]): b
   const least = leastBudgetBytes(state, expert);
   const besidePinned = leastBudgetBesidePinned(state, expert, pinned);
   if (least > budgetBytes) {
-    refuseWaiters(draft, expert.id, () => draftReject(failures.tooLarge(expert, least, budgetBytes)));
+    refuseWaiters(draft, expert.id, failures.tooLarge(expert, least, budgetBytes));
   } else if (besidePinned > budgetBytes) {
-    refuseWaiters(draft, expert.id, () => draftReject(failures.allPinned(expert, besidePinned, budgetBytes)));
+    refuseWaiters(draft, expert.id, failures.allPinned(expert, besidePinned, budgetBytes));
   } else if (state.pressure.level === 'high') {
-    refuseWaiters(draft, expert.id, () =>
-      draftReject(failures.pressure(state.pressure.why), PRESSURE_RETRY_MS),
-    );
+    refuseWaiters(draft, expert.id, failures.pressure(state.pressure.why), PRESSURE_RETRY_MS);
   } else {
     return false;
   }
   return true;
 }
 
-type Refusal = { failure: ReturnType<typeof failures.tooLarge>; retryAfterMs: number | null };
-
-function draftReject(failure: Refusal['failure'], retryAfterMs: number | null = null): Refusal {
-  return { failure, retryAfterMs };
-}
-
-/** Answers every request that waits for `expert`. */
-export function refuseWaiters(draft: Draft, expert: ExpertId, refusal: (request: Request) => Refusal): void {
-  for (const request of [...draft.state.requests.values()]) {
-    if (request.phase.name !== 'waiting' || request.phase.expert !== expert) continue;
-    if (request.phase.purpose !== 'answer') continue;
-    const { failure, retryAfterMs } = refusal(request);
-    const loading = retryAfterMs === null ? null : loadingOf(draft.state, expert);
-    draft.reject(request.id, failure, retryAfterMs, loading);
+/** Gives every request that waits for `expert` the same answer. */
+export function refuseWaiters(
+  draft: Draft,
+  expert: ExpertId,
+  failure: Failure,
+  retryAfterMs: number | null = null,
+): void {
+  const loading = retryAfterMs === null ? null : loadingOf(draft.state, expert);
+  for (const { id, phase } of [...draft.state.requests.values()]) {
+    if (phase.name !== 'waiting' || phase.purpose !== 'answer' || phase.expert !== expert) continue;
+    draft.reject(id, failure, retryAfterMs, loading);
   }
 }
 

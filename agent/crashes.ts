@@ -32,5 +32,5 @@ export function quarantine(draft: Draft, expert: ExpertId, error: Failure): void
     lastError: error,
   });
   draft.because(`${expert} goes to quarantine: ${error.message}`);
-  refuseWaiters(draft, expert, () => ({ failure: failures.loadFailed(expert, error), retryAfterMs: null }));
+  refuseWaiters(draft, expert, failures.loadFailed(expert, error));
 }

@@ -111,8 +111,7 @@ function meetFates(draft: Draft): void {
   for (const entry of [...draft.state.experts.values()]) {
     const { expert, fate, residency } = entry;
     if (fate === null) continue;
-    if (fate.kind === 'remove')
-      refuseWaiters(draft, expert.id, () => ({ failure: failures.removed(expert.id), retryAfterMs: null }));
+    if (fate.kind === 'remove') refuseWaiters(draft, expert.id, failures.removed(expert.id));
     if (residency.state === 'resident' && leasesOn(draft.state, expert.id) === 0) {
       unload(draft, entry, FATE_WORDS[fate.kind]);
       continue;

@@ -24,6 +24,7 @@ import {
   leasesIn,
   leastBudgetBesidePinned,
   leastBudgetBytes,
+  loadNeedBytes,
   pinnedEntries,
 } from './residency.ts';
 import type { Cell, Entry, ExpertId, Failure, Lane, Request } from './types.ts';
@@ -61,7 +62,7 @@ function startWaitingLoads(draft: Draft): void {
   const pinned = pinnedEntries(draft.state);
   for (const request of [...draft.state.requests.values()]) {
     const { phase } = request;
-    if (phase.name !== 'waiting' || phase.purpose !== 'answer' || asked.has(phase.expert)) continue;
+    if (phase.name !== 'waiting' || phase.purpose === 'embed' || asked.has(phase.expert)) continue;
     asked.add(phase.expert);
     const entry = draft.entry(phase.expert);
     if (entry === undefined || entry.residency.state !== 'absent') continue;
@@ -84,17 +85,18 @@ function fitBound(draft: Draft, entry: Entry, pinned: readonly Entry[]): Entry {
   const { expert } = entry;
   const { memory } = expert;
   if (memory.measured) return entry;
-  const beside = leastBudgetBesidePinned(draft.state, expert, pinned) - memory.loadBytes;
+  const neededBytes = loadNeedBytes(expert);
+  const beside = leastBudgetBesidePinned(draft.state, expert, pinned) - neededBytes;
   const roomBytes = draft.state.settings.budgetBytes - beside;
-  if (memory.loadBytes <= roomBytes || roomBytes < expert.weightBytes) return entry;
-  const residentBytes = Math.min(memory.residentBytes, roomBytes);
+  if (neededBytes <= roomBytes || roomBytes < expert.weightBytes + expert.cacheBytes) return entry;
+  const residentBytes = Math.min(memory.residentBytes, roomBytes - expert.cacheBytes);
   return { ...entry, expert: { ...expert, memory: { ...memory, residentBytes, loadBytes: roomBytes } } };
 }
 
 /** Free bytes that younger loads must leave to one that waits for a cell: what no victim will give it. */
 function heldFor(draft: Draft, entry: Entry, waiter: Request): number {
   const victimBytes = bytesOfVictims(draft, (victim) => mayGoFor(draft, victim, waiter));
-  return Math.max(0, entry.expert.memory.loadBytes - victimBytes);
+  return Math.max(0, loadNeedBytes(entry.expert) - victimBytes);
 }
 
 /** Loads without a waiter: what is pinned or was asked for by hand may evict, the router's embedder takes slack only. */
@@ -114,7 +116,7 @@ export function loadWanted(draft: Draft): void {
 
 function hasBlockedWaiter(draft: Draft): boolean {
   for (const { phase } of draft.state.requests.values()) {
-    if (phase.name !== 'waiting' || phase.purpose !== 'answer') continue;
+    if (phase.name !== 'waiting' || phase.purpose === 'embed') continue;
     if (draft.entry(phase.expert)?.residency.state === 'absent') return true;
   }
   return false;
@@ -148,7 +150,7 @@ export function refuseWaiters(
 ): void {
   const loading = retryAfterMs === null ? null : loadingOf(draft.state, expert);
   for (const { id, phase } of [...draft.state.requests.values()]) {
-    if (phase.name !== 'waiting' || phase.purpose !== 'answer' || phase.expert !== expert) continue;
+    if (phase.name !== 'waiting' || phase.purpose === 'embed' || phase.expert !== expert) continue;
     draft.reject(id, failure, retryAfterMs, loading);
   }
 }
@@ -168,7 +170,7 @@ function admit(
     waiter !== null || (mayEvict && !isLoadingInLane(draft, entry.expert.lane)),
   );
   if (place.kind === 'none') return 'waits for a cell';
-  const neededBytes = entry.expert.memory.loadBytes + (place.kind === 'fresh' ? freshCellBytes(state) : 0);
+  const neededBytes = loadNeedBytes(entry.expert) + (place.kind === 'fresh' ? freshCellBytes(state) : 0);
   const freeBytes = state.settings.budgetBytes - committedBytes(state) - heldBytes;
   if (place.kind === 'drain') {
     if (waiter !== null) {
@@ -246,7 +248,7 @@ function placeFor(draft: Draft, entry: Entry, mayOpen: boolean): Place {
   const ready = alive.filter((cell) => !isLoadingIn(state, cell.id));
   const idle = ready.find((cell) => leasesIn(state, cell.id) === 0);
   if (idle !== undefined) return { kind: 'idle', cell: idle };
-  const neededBytes = expert.memory.loadBytes + freshCellBytes(state);
+  const neededBytes = loadNeedBytes(expert) + freshCellBytes(state);
   const fits = mayOpen && committedBytes(state) + neededBytes <= state.settings.budgetBytes;
   if (cells.length === 0 || (fits && cells.length < state.settings.maxCells[expert.lane]))
     return { kind: 'fresh' };

@@ -3,7 +3,7 @@
  */
 import { askedOf } from './asked.ts';
 import { type CatalogEvent, ExpertCatalog } from './catalog/catalog.ts';
-import type { Package } from './catalog/package.ts';
+import type { ExpertPackage } from './cells/cell.ts';
 import { Chronicle } from './chronicle.ts';
 import type { Config } from './config.ts';
 import { initialState } from './decide.ts';
@@ -17,6 +17,8 @@ import { Loop } from './loop.ts';
 import { perceive } from './perception.ts';
 import type { Policy } from './policy.ts';
 import type { Ask, Clock, Log, Memory, Monitor, OnCellExit, Runtime } from './ports.ts';
+import type { Preparation } from './preparation/preparation.ts';
+import { HUNG_UP, refusalOf, SHUTTING_DOWN, STARTING } from './refusals.ts';
 import { Sampler } from './sampler.ts';
 import type {
   AskRequest,
@@ -34,9 +36,9 @@ import type {
   SplitMessage,
   StateView,
 } from './service.ts';
-import { AGENT_BYTES, type DeviceMemory, policyNamesOf, settingsOf } from './settings.ts';
+import { AGENT_BYTES, changesAtStart, type DeviceMemory, policyNamesOf, settingsOf } from './settings.ts';
 import type { PolicyNames } from './tuning.ts';
-import type { CellId, Choice, Decision, Event, ExpertId, Failure, Features, RequestId } from './types.ts';
+import type { CellId, Choice, Decision, Event, ExpertId, Features, RequestId } from './types.ts';
 import { expertViews, stateView } from './views.ts';
 
 /** The record as the agent needs it: what the loop writes, what people read. */
@@ -56,7 +58,7 @@ export interface AgentRuntime extends Runtime {
 
 export interface RuntimeHooks {
   /** Throws an AgentError where there is no such expert. */
-  readonly locate: (expert: ExpertId) => Package;
+  readonly locate: (expert: ExpertId) => ExpertPackage;
   readonly onExit: OnCellExit;
 }
 
@@ -70,7 +72,13 @@ export interface AgentOptions {
   readonly version: string;
   readonly expertsDir: string;
   readonly installDir: string;
+  /** Where experts lie that were added by hand; nowhere if it is not given. */
+  readonly addedDir?: string;
+  /** The configuration as it is written now; throws where it cannot be used. Without it, it never changes by itself. */
+  readonly readConfig?: () => Config;
   readonly openRuntime: (hooks: RuntimeHooks) => AgentRuntime;
+  /** Makes what loads faster than the packages; null: they are loaded as they are. */
+  readonly preparation: Pick<Preparation, 'prepare' | 'find' | 'status' | 'tidy' | 'stop'> | null;
   readonly openMonitor: (pids: () => ReadonlyMap<CellId, number>) => AgentMonitor;
   readonly policyOf: (names: PolicyNames) => Policy;
   readonly ledger: Ledger;
@@ -121,9 +129,11 @@ export class Agent implements Service {
     this.#catalog = new ExpertCatalog({
       expertsDir: options.expertsDir,
       installDir: options.installDir,
+      ...(options.addedDir === undefined ? {} : { addedDir: options.addedDir }),
       memory: ledger,
       clock,
       emit: (event) => this.#fromCatalog(event),
+      prepare: async (found) => options.preparation?.prepare(found),
     });
     this.#loop = new Loop({
       state: initialState(settingsOf(config, this.#device), AGENT_BYTES),
@@ -160,9 +170,10 @@ export class Agent implements Service {
     });
   }
 
-  /** Takes another configuration. Rejects, and changes nothing, where it cannot be used. */
-  reload(config: Config): Promise<void> {
+  /** Takes another configuration, or reads its own again. Rejects, and changes nothing, where it cannot be used. */
+  reload(fresh?: Config): Promise<void> {
     return this.#inTurn(async () => {
+      const config = fresh ?? this.#options.readConfig?.() ?? this.#config;
       const later = changesAtStart(this.#config, config);
       await this.#take(config);
       this.#options.log.level = config.log.level;
@@ -177,6 +188,7 @@ export class Agent implements Service {
     const deadlineMs = clock.nowMs() + timeoutMs;
     this.#stopping = true;
     this.#catalog.stop();
+    const unprepared = this.#options.preparation?.stop();
     while (this.#desk.ids().length > 0 && clock.nowMs() < deadlineMs)
       await this.#loop.nextDecision(deadlineMs);
     for (const id of this.#desk.ids())
@@ -186,7 +198,7 @@ export class Agent implements Service {
     await this.#loop.decided();
     // From here on nothing is decided: a cell that ends would only be replaced.
     this.#loop.stop();
-    await this.#runtime.shutdown(Math.max(500, deadlineMs - clock.nowMs()));
+    await Promise.all([unprepared, this.#runtime.shutdown(Math.max(500, deadlineMs - clock.nowMs()))]);
   }
 
   // ---- Service ------------------------------------------------------------------------------------------------
@@ -194,7 +206,7 @@ export class Agent implements Service {
   ask(request: AskRequest, listeners: Listeners, signal: AbortSignal): Promise<Reply> {
     if (this.#stopping) return Promise.reject(refusalOf(SHUTTING_DOWN));
     if (!this.#ready) return Promise.reject(refusalOf(STARTING));
-    const { want, model, ask, waitMs } = request;
+    const { want, model, ask, waitMs, keepAliveMs } = request;
     const features = featuresOf(ask);
     const asked = askedOf(ask, this.#options.sha256, this.#config.log.text);
     const id = `${Math.floor(this.#startedMs).toString(36)}-${++this.#requests}`;
@@ -205,7 +217,7 @@ export class Agent implements Service {
       answer: (reply) => resolve(this.#withNotes(reply)),
       refuse: reject,
     });
-    this.#loop.push({ type: 'request', request: id, want, model, features, waitMs }, asked);
+    this.#loop.push({ type: 'request', request: id, want, model, features, waitMs, keepAliveMs }, asked);
     const hangUp = (): void => this.#hangUp(id, reject);
     if (signal.aborted) hangUp();
     else signal.addEventListener('abort', hangUp, { once: true });
@@ -236,7 +248,13 @@ export class Agent implements Service {
   }
 
   experts(): readonly ExpertView[] {
-    return expertViews(this.#loop.state, (id) => this.#catalog.package(id));
+    return expertViews(this.#loop.state, (id) => {
+      const found = this.#catalog.package(id);
+      if (found === null) return null;
+      const status = this.#options.preparation?.status(found) ?? null;
+      const prepared = status === null ? null : { state: status.state, reasons: status.reasons };
+      return { ...found, origin: this.#catalog.originOf(found), prepared };
+    });
   }
 
   state(): StateView {
@@ -292,6 +310,8 @@ export class Agent implements Service {
       this.#sampler.start(config.memory.sampleMs);
     });
     await this.#loop.decided();
+    const experts = [...this.#loop.state.experts.values()];
+    await this.#options.preparation?.tidy(new Set(experts.map(({ expert }) => expert.digest)));
     for (const failure of vacantRoles(this.#loop.state))
       this.#options.log.warn({ failure }, 'a role is vacant');
   }
@@ -306,10 +326,17 @@ export class Agent implements Service {
     this.#loop.push(event);
   }
 
-  #locate(id: ExpertId): Package {
+  #locate(id: ExpertId): ExpertPackage {
     const found = this.#catalog.package(id);
     if (found === null) throw new AgentError('bad_expert', `no package of expert "${id}" is on this device`);
-    return found;
+    const { directory, manifest } = found;
+    const prepared = this.#options.preparation?.find(found) ?? null;
+    return {
+      directory,
+      manifest,
+      prepared,
+      cacheBytes: this.#loop.state.experts.get(id)?.expert.cacheBytes ?? 0,
+    };
   }
 
   #onDecision(event: Event, decision: Decision, sequence: number): void {
@@ -350,40 +377,9 @@ export class Agent implements Service {
 
   /** Says in what way an answer is less than it could be. */
   #withNotes(reply: Reply): Reply {
-    return this.#options.ledger.health().state === 'ok' ? reply : { ...reply, degraded: 'not-recorded' };
+    const isWhole = reply.degraded !== undefined || this.#options.ledger.health().state === 'ok';
+    return isWhole ? reply : { ...reply, degraded: 'not-recorded' };
   }
-}
-
-/** Parts of the configuration that differ and are read at the start only. */
-function changesAtStart(before: Config, after: Config): string[] {
-  const fixed = ({ http, stateDir, expertsDir, log: { maxRows, maxBytes, syncMs } }: Config) => ({
-    http,
-    stateDir,
-    expertsDir,
-    log: { maxRows, maxBytes, syncMs },
-  });
-  const [was, is] = [fixed(before), fixed(after)];
-  return (['http', 'stateDir', 'expertsDir', 'log'] as const).filter(
-    (key) => JSON.stringify(was[key]) !== JSON.stringify(is[key]),
-  );
-}
-
-const SHUTTING_DOWN: Failure = {
-  code: 'shutting_down',
-  message: 'the agent is shutting down',
-  hint: 'Try again once it has started.',
-  retryable: true,
-};
-const STARTING: Failure = {
-  code: 'not_ready',
-  message: 'the agent is still reading its experts',
-  hint: 'Try again shortly; /readyz tells when it is ready.',
-  retryable: true,
-};
-const HUNG_UP: Failure = { code: 'hung_up', message: 'the client hung up', hint: null, retryable: false };
-
-function refusalOf(failure: Failure): Refusal {
-  return { failure, decision: null, retryAfterMs: null, loading: null };
 }
 
 /** Only a chat is routed by what it says. */

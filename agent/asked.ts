@@ -17,7 +17,7 @@ function textOf(ask: Ask): string {
     case 'tensors':
       return ask.inputs.map((tensor) => `${tensor.name}: ${describeTensor(tensor)}`).join('\n');
     case 'chat':
-      return ask.messages.map(({ role, content }) => `${role}: ${content}`).join('\n');
+      return ask.raw ?? ask.messages.map(({ role, content }) => `${role}: ${content}`).join('\n');
   }
 }
 

@@ -26,6 +26,7 @@ const eventTypes = {
   loaded: true,
   loadFailed: true,
   unloaded: true,
+  trimmed: true,
   unloadFailed: true,
   cellExited: true,
   sample: true,

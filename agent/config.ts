@@ -175,6 +175,14 @@ export const ConfigSchema = Type.Object(
             { default: [], description: 'Tried in order. Empty: the expert is in expertsDir.' },
           ),
           pinned: Type.Boolean({ default: false, description: 'Never evicted.' }),
+          contextTokens: Type.Optional(
+            Type.Integer({
+              minimum: 128,
+              maximum: 1_048_576,
+              description:
+                'Tokens of prompt and answer that memory is reserved for, of a language model. Default: 2048, or what the model was made for if that is less.',
+            }),
+          ),
         },
         strict,
       ),

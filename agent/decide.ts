@@ -1,7 +1,8 @@
+import { retrieved } from './assistants.ts';
 import { Draft } from './draft.ts';
 import { failures, mb } from './failures.ts';
 import { COOL, isRaised, loadCostOf, sayLoadCost } from './heat.ts';
-import { cellExited, loaded, loadFailed, unloaded, unloadFailed } from './hosting.ts';
+import { cellExited, loaded, loadFailed, trimmed, unloaded, unloadFailed } from './hosting.ts';
 import { forgetAllLessons, learned } from './lessons.ts';
 import type { Policy } from './policy.ts';
 import { readPressure } from './pressure.ts';
@@ -70,6 +71,8 @@ function apply(draft: Draft, event: Event): void {
       return loadFailed(draft, event);
     case 'unloaded':
       return unloaded(draft, event);
+    case 'trimmed':
+      return trimmed(draft, event);
     case 'unloadFailed':
       return unloadFailed(draft, event);
     case 'cellExited':
@@ -111,11 +114,17 @@ function installed(draft: Draft, expert: Expert): void {
       wanted: false,
       dismissed: false,
       fate: null,
+      keepAliveMs: null,
+      keptBytes: 0,
     });
   }
-  if (known.expert.digest !== expert.digest) {
+  const isOther = known.expert.digest !== expert.digest;
+  // Its cell was told at the load how much room there is.
+  if (isOther || known.expert.cacheBytes !== expert.cacheBytes) {
     draft.because(
-      `${expert.id} ${expert.version} takes the place of ${known.expert.version} once that is free`,
+      isOther
+        ? `${expert.id} ${expert.version} takes the place of ${known.expert.version} once that is free`
+        : `${expert.id} gets ${mb(expert.cacheBytes)} for keys and values once it is free`,
     );
     return draft.putEntry(expert.id, { fate: { kind: 'replace', by: expert } });
   }
@@ -152,6 +161,9 @@ function request(draft: Draft, event: Of<'request'>): void {
     attempt: 0,
     // A dry run brings the embedding with it.
     embeddingTried: event.features.embedding !== null,
+    keepAliveMs: event.keepAliveMs,
+    assistant: null,
+    degraded: null,
     phase: { name: 'waiting', purpose: 'embed', expert: settings.embedder ?? '' },
   });
   if (full) return draft.reject(event.request, failures.queueFull(settings.maxQueue), 1_000);
@@ -195,11 +207,14 @@ function released(draft: Draft, event: Of<'released'>): void {
   const lease = draft.state.leases.get(event.lease);
   if (lease === undefined) return;
   draft.dropLease(lease.id);
-  if (lease.request !== null && !lease.cancelled) draft.dropRequest(lease.request);
-  const { ok, error } = event.outcome;
+  const { ok, error, keptBytes } = event.outcome;
+  // It is idle from now on, not since it was asked.
+  draft.putEntry(lease.expert, { keptBytes, lastUsedMs: draft.state.nowMs });
   draft.because(
     ok ? `${lease.expert} answered` : `${lease.expert} failed: ${error?.message ?? 'no reason given'}`,
   );
+  if (lease.purpose === 'retrieve' && retrieved(draft, lease, event.outcome)) return;
+  if (lease.request !== null && !lease.cancelled) draft.dropRequest(lease.request);
 }
 
 // ---- the device, and people -----------------------------------------------------------------------------------
@@ -240,6 +255,7 @@ function command(draft: Draft, event: Of<'command'>): void {
       return draft.putEntry(event.expert, {
         wanted: entry.residency.state === 'absent',
         dismissed: false,
+        keepAliveMs: null,
         notBeforeMs: 0,
         fate: entry.fate?.kind === 'unload' ? null : entry.fate,
       });

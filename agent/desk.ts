@@ -2,7 +2,8 @@
  * The desk keeps what never enters an event: the text of each request under way and the client that waits for it.
  * Every client is told exactly once; whoever comes second finds nobody.
  */
-import type { Answer, Ask } from './ports.ts';
+import type { Piece } from './generation.ts';
+import type { Answer, Ask, Passage } from './ports.ts';
 import type { Chosen, Listeners, Refusal, Reply } from './service.ts';
 import type { Choice, RequestId } from './types.ts';
 
@@ -19,6 +20,11 @@ interface Case {
   chosen: Chosen | null;
   /** Part of the answer went out: it cannot be tried again. */
   started: boolean;
+  /** What an assistant found, and its base speaks from. */
+  sources: readonly Passage[];
+  /** What is the answer where the base does not speak. */
+  found: Answer | null;
+  degraded: string | null;
 }
 
 const NOBODY: Chosen = { decision: 0, expert: null, confidence: null, residency: null };
@@ -32,6 +38,9 @@ export class Desk {
       ask: client.ask,
       chosen: null,
       started: false,
+      sources: [],
+      found: null,
+      degraded: null,
     });
   }
 
@@ -46,6 +55,22 @@ export class Desk {
     if (one !== undefined && one.ask.kind === 'chat') one.ask = { ...one.ask, embedding };
   }
 
+  /** Keeps what an assistant found for the request: the sources that its base is told, and the answer without it. */
+  keepFound(id: RequestId, found: Answer, sources: readonly Passage[]): void {
+    const one = this.#cases.get(id);
+    if (one !== undefined) Object.assign(one, { found, sources });
+  }
+
+  sources(id: RequestId): readonly Passage[] {
+    return this.#cases.get(id)?.sources ?? [];
+  }
+
+  /** Notes in what way the answer is going to be less than it could be. */
+  degrade(id: RequestId, degraded: string): void {
+    const one = this.#cases.get(id);
+    if (one !== undefined) one.degraded = degraded;
+  }
+
   chosen(
     { request, expert, confidence, router, language }: Choice,
     decision: number,
@@ -57,11 +82,11 @@ export class Desk {
     one.client.listeners.onChosen?.(one.chosen);
   }
 
-  delta(id: RequestId, text: string): void {
+  delta(id: RequestId, piece: Piece): void {
     const one = this.#cases.get(id);
     if (one === undefined) return;
     one.started = true;
-    one.client.listeners.onDelta?.(text);
+    one.client.listeners.onDelta?.(piece);
   }
 
   hasStarted(id: RequestId): boolean {
@@ -70,7 +95,24 @@ export class Desk {
 
   answer(id: RequestId, answer: Answer | null, stages: Readonly<Record<string, number>>): void {
     const one = this.#take(id);
-    one?.client.answer({ ...(one.chosen ?? NOBODY), answer, stages });
+    if (one === undefined) return;
+    const { chosen, sources, degraded } = one;
+    one.client.answer({
+      ...(chosen ?? NOBODY),
+      answer,
+      stages,
+      ...(degraded === null ? {} : { degraded }),
+      ...(answer?.kind === 'text' && sources.length > 0 ? { sources } : {}),
+    });
+  }
+
+  /** What an assistant found is the answer; the refusal, where part of another one went out or nothing was found. */
+  fallBack(id: RequestId, refusal: Omit<Refusal, 'decision'>, degraded: string): void {
+    const one = this.#cases.get(id);
+    if (one === undefined) return;
+    if (one.started || one.found === null) return this.refuse(id, refusal);
+    one.degraded = degraded;
+    this.answer(id, one.found, {});
   }
 
   refuse(id: RequestId, refusal: Omit<Refusal, 'decision'>, decision: number | null = null): void {

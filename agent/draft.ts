@@ -2,6 +2,7 @@
  * The next state while `decide` works on it. Maps are copied at their first write, so the state that came in stays as
  * it was; what is said and done on the way is collected beside it.
  */
+import { degradedBy } from './failures.ts';
 import type { Policy } from './policy.ts';
 import type {
   Cell,
@@ -116,15 +117,21 @@ export class Draft {
     else this.#own('pending').set(id, pending);
   }
 
-  /** Answers a request with a refusal and forgets it. */
+  /** Answers a request with a refusal, or with what an assistant found for it, and forgets it. */
   reject(
     id: RequestId,
     failure: Failure,
     retryAfterMs: number | null = null,
     loading: Loading | null = null,
   ): void {
-    this.steps.push({ type: 'reject', request: id, failure, retryAfterMs, loading });
-    this.because(`refused: ${failure.message}`);
+    const assistant = this.#state.requests.get(id)?.assistant ?? null;
+    if (assistant === null) {
+      this.steps.push({ type: 'reject', request: id, failure, retryAfterMs, loading });
+      this.because(`refused: ${failure.message}`);
+    } else {
+      this.steps.push({ type: 'fallback', request: id, failure, degraded: degradedBy(failure.code) });
+      this.because(`what ${assistant} found is the answer: ${failure.message}`);
+    }
     this.dropRequest(id);
   }
 

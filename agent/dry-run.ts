@@ -41,7 +41,16 @@ export class DryRuns {
     const features = { ...perceive(question, focus), ...(await this.#see(question)) };
     const { state, policy } = this.#options.loop;
     const atMs = state.nowMs;
-    const asked: Event = { type: 'request', request, want: 'chat', model: null, features, waitMs: 0, atMs };
+    const asked: Event = {
+      type: 'request',
+      request,
+      want: 'chat',
+      model: null,
+      features,
+      waitMs: 0,
+      keepAliveMs: null,
+      atMs,
+    };
     const first = decide(state, asked, policy);
     if (first.choice !== null) return first.choice;
     for (const step of first.steps) {

@@ -5,7 +5,7 @@
 import type { Draft } from './draft.ts';
 import { mb } from './failures.ts';
 import { loadMsNow } from './heat.ts';
-import { cellCharge, cellOf, entriesIn, leasesOn } from './residency.ts';
+import { cellCharge, cellOf, entriesIn, footprintBytes, leasesOn } from './residency.ts';
 import type { Cell, Entry, State } from './types.ts';
 
 /** Bytes that are on their way back: unloads and stops that were asked for and not seen yet. */
@@ -14,7 +14,7 @@ export function bytesReturning(draft: Draft): number {
   for (const cell of draft.state.cells.values()) if (cell.stopping) total += cellCharge(draft.state, cell);
   for (const { residency, expert } of draft.state.experts.values()) {
     if (residency.state !== 'unloading') continue;
-    if (draft.state.cells.get(residency.cell)?.stopping !== true) total += expert.memory.residentBytes;
+    if (draft.state.cells.get(residency.cell)?.stopping !== true) total += footprintBytes(expert);
   }
   return total;
 }
@@ -46,8 +46,23 @@ export function bytesOfVictims(draft: Draft, mayGo: (victim: Entry) => boolean):
 /** Bytes that come back with an expert: those of its cell too, if it hosts nothing else. */
 function bytesOf(state: State, entry: Entry): number {
   const cell = state.cells.get(cellOf(entry) ?? '');
-  if (cell === undefined || cell.only === null) return entry.expert.memory.residentBytes;
+  if (cell === undefined || cell.only === null) return footprintBytes(entry.expert);
   return cellCharge(state, cell);
+}
+
+/** Lets idle experts give back what they keep for later requests; returns what that is. They stay in memory. */
+export function trimKept(draft: Draft, why: string): number {
+  let freed = 0;
+  for (const entry of [...draft.state.experts.values()]) {
+    const { expert, keptBytes, residency } = entry;
+    if (keptBytes === 0 || residency.state !== 'resident' || leasesOn(draft.state, expert.id) > 0) continue;
+    if (draft.state.cells.get(residency.cell)?.stopping !== false) continue;
+    draft.putEntry(expert.id, { keptBytes: 0 });
+    draft.steps.push({ type: 'trim', expert: expert.id, cell: residency.cell });
+    draft.because(`${expert.id} gives back ${mb(keptBytes)} that it kept for later requests: ${why}`);
+    freed += keptBytes;
+  }
+  return freed;
 }
 
 /** Ends the cells that host nothing; returns what they were charged. */
@@ -95,11 +110,16 @@ function rankVictims(draft: Draft, isChosen: (victim: Entry) => boolean): { entr
   for (const entry of draft.state.experts.values()) {
     if (!isChosen(entry)) continue;
     const { expert, lastUsedMs, uses, ageAtUse } = entry;
-    const { residentBytes } = expert.memory;
     const loadMs = loadMsNow(draft.state, expert);
     victims.push({
       entry,
-      value: draft.policy.residency.value({ bytes: residentBytes, loadMs, lastUsedMs, uses, ageAtUse }),
+      value: draft.policy.residency.value({
+        bytes: footprintBytes(expert),
+        loadMs,
+        lastUsedMs,
+        uses,
+        ageAtUse,
+      }),
     });
   }
   return victims.sort((a, b) => a.value - b.value || a.entry.lastUsedMs - b.entry.lastUsedMs);
@@ -133,7 +153,7 @@ export function unload(draft: Draft, entry: Entry, why: string): void {
   draft.putEntry(entry.expert.id, {
     residency: { state: 'unloading', cell, sinceMs: nowMs, deadlineMs: nowMs + settings.loadDeadlineMs },
   });
-  draft.because(`unload ${entry.expert.id} from ${cell} (${mb(entry.expert.memory.residentBytes)}): ${why}`);
+  draft.because(`unload ${entry.expert.id} from ${cell} (${mb(footprintBytes(entry.expert))}): ${why}`);
   const host = draft.state.cells.get(cell);
   if (host !== undefined && host.only !== null) stopCell(draft, host, 'it hosted that expert alone', false);
   else draft.steps.push({ type: 'unload', expert: entry.expert.id, cell });

@@ -1,10 +1,12 @@
 /** Carries out steps: one method a kind. What comes of a step re-enters the loop as an event. */
 import type { Desk } from './desk.ts';
 import { toFailure } from './errors.ts';
+import { degradedBy } from './failures.ts';
 import type { Happening } from './loop.ts';
 import { quantize } from './perception.ts';
-import type { Ask, Catalog, Clock, Memory, Runtime } from './ports.ts';
+import type { Ask, Catalog, Clock, Memory, RunReport, Runtime } from './ports.ts';
 import { look } from './senses.ts';
+import { askForAssistant, sourcesOf } from './speaking.ts';
 import type { CellId, Decision, Event, Failure, LeaseId, RequestId, State, Step } from './types.ts';
 
 export interface ExecutorOptions {
@@ -18,6 +20,12 @@ export interface ExecutorOptions {
 }
 
 type Of<T extends Step['type']> = Extract<Step, { type: T }>;
+
+/** How a lease ended, with the time of each stage in ms. */
+type Ended = { readonly stages: Readonly<Record<string, number>> } & (
+  | { readonly report: RunReport }
+  | { readonly failure: Failure }
+);
 
 /** The code of every failure that a `cellExited` event tells as well: that event decides what follows. */
 const CELL_EXITED = 'cell_exited';
@@ -65,11 +73,18 @@ export class Executor {
       case 'learn':
         return void this.#learn(step, state);
       case 'grant':
-        return void this.#grant(step);
+        if (step.degraded !== null) desk.degrade(step.request, step.degraded);
+        return void (step.purpose === 'retrieve' ? this.#retrieve(step) : this.#grant(step));
+      case 'ready':
+        return desk.answer(step.request, null, {});
+      case 'fallback':
+        return desk.fallBack(step.request, { ...step, retryAfterMs: null, loading: null }, step.degraded);
       case 'load':
         return void this.#load(step, state);
       case 'unload':
         return void this.#unload(step);
+      case 'trim':
+        return void this.#trim(step);
       case 'reject':
         return desk.refuse(step.request, step, sequence);
       case 'abstain':
@@ -145,34 +160,75 @@ export class Executor {
     return answer.vectors;
   }
 
-  async #grant({ request, lease, expert, cell }: Of<'grant'>): Promise<void> {
-    const { desk, push, clock } = this.#options;
-    const ask = desk.ask(request);
-    if (ask === null) {
-      // The client hung up between the decision and now; its event is on the way.
-      return push({ type: 'released', lease, outcome: { ok: false, error: HUNG_UP, stages: {} } });
+  async #grant(step: Of<'grant'>): Promise<void> {
+    const { request, lease } = step;
+    const { desk } = this.#options;
+    const ended = await this.#lease(step, this.#asked(step));
+    if (ended === null) return;
+    this.#release(lease, ended);
+    if ('report' in ended) return desk.answer(request, ended.report.answer, ended.stages);
+    const refusal = { failure: ended.failure, retryAfterMs: null, loading: null };
+    // What a client asked wrongly is his to know; for the rest the sources are there.
+    const isClients = step.assistant === null || ended.failure.code === 'bad_input';
+    if (isClients) desk.refuse(request, refusal);
+    else desk.fallBack(request, refusal, degradedBy(ended.failure.code));
+  }
+
+  /** The first half of an assistant's answer. Without a source it is the whole. */
+  async #retrieve(step: Of<'grant'>): Promise<void> {
+    const { request, lease } = step;
+    const { desk } = this.#options;
+    const ended = await this.#lease(step, desk.ask(request));
+    if (ended === null) return;
+    if (!('report' in ended)) {
+      this.#release(lease, ended);
+      return desk.refuse(request, { failure: ended.failure, retryAfterMs: null, loading: null });
     }
+    const { answer } = ended.report;
+    const sources = answer.kind === 'passages' ? sourcesOf(answer.passages) : [];
+    if (sources.length > 0) desk.keepFound(request, answer, sources);
+    this.#release(lease, ended, sources.length);
+    if (sources.length === 0) desk.answer(request, answer, ended.stages);
+  }
+
+  /** What the expert is asked: for an assistant, with its words and its sources before it. */
+  #asked({ request, assistant }: Of<'grant'>): Ask | null {
+    const { desk, catalog } = this.#options;
+    const ask = desk.ask(request);
+    if (assistant === null || ask?.kind !== 'chat') return ask;
+    return askForAssistant(ask, catalog.systemPrompt(assistant) ?? '', desk.sources(request));
+  }
+
+  /** Runs a lease on what is asked; null where its cell is gone, which another event tells. */
+  async #lease({ request, lease, expert, cell }: Of<'grant'>, ask: Ask | null): Promise<Ended | null> {
+    const { clock } = this.#options;
+    // The client hung up between the decision and now; its event is on the way.
+    if (ask === null) return { failure: HUNG_UP, stages: {} };
     const startedMs = clock.nowMs();
     try {
-      const { answer, stages } = await this.#run(cell, lease, expert, request, ask);
-      const timed = { ...stages, cell: clock.nowMs() - startedMs };
-      push({ type: 'released', lease, outcome: { ok: true, error: null, stages: timed } });
-      desk.answer(request, answer, timed);
+      const report = await this.#run(cell, lease, expert, request, ask);
+      return { report, stages: { ...report.stages, cell: clock.nowMs() - startedMs } };
     } catch (error) {
       const failure = toFailure(error);
-      if (failure.code === CELL_EXITED) return;
-      const stages = { cell: clock.nowMs() - startedMs };
-      push({ type: 'released', lease, outcome: { ok: false, error: failure, stages } });
-      desk.refuse(request, { failure, retryAfterMs: null, loading: null });
+      return failure.code === CELL_EXITED ? null : { failure, stages: { cell: clock.nowMs() - startedMs } };
     }
+  }
+
+  #release(lease: LeaseId, ended: Ended, sources = 0): void {
+    const { stages } = ended;
+    const how =
+      'report' in ended
+        ? { ok: true, error: null, keptBytes: ended.report.keptBytes }
+        : { ok: false, error: recordable(ended.failure), keptBytes: 0 };
+    this.#options.push({ type: 'released', lease, outcome: { ...how, stages, sources } });
   }
 
   async #run(cell: CellId, lease: LeaseId, expert: string, request: RequestId | null, ask: Ask) {
     const { runtime, desk } = this.#options;
     this.#running.set(lease, { cell, request });
     try {
-      return await runtime.run({ cell, lease, expert, ask }, (text) => {
-        if (request !== null) desk.delta(request, text);
+      return await runtime.run({ cell, lease, expert, ask }, (piece) => {
+        if (request !== null) desk.delta(request, piece);
       });
     } finally {
       // Where it ended with its cell, `cellExited` has looked it up by now: a runtime tells of exits first.
@@ -184,7 +240,8 @@ export class Executor {
     const { catalog, runtime, push } = this.#options;
     try {
       await catalog.verify(expert, state.experts.get(expert)?.expert.digest ?? '');
-      // The load may have been given up while its files were hashed: then nobody would know of the process.
+      if (this.#isLoading(expert, cell)) await catalog.prepare(expert);
+      // The load may have been given up meanwhile: then nobody would know of the process.
       if (!this.#isLoading(expert, cell)) return;
       const report = await runtime.load(cell, lane, expert);
       push({ type: 'loaded', expert, cell, report });
@@ -202,17 +259,30 @@ export class Executor {
   async #unload({ expert, cell }: Of<'unload'>): Promise<void> {
     const { runtime, push } = this.#options;
     try {
-      push({ type: 'unloaded', expert, cell, cellBytes: await runtime.unload(cell, expert) });
+      push({ type: 'unloaded', expert, cell, cellBytes: await runtime.unload(cell, expert, 'all') });
     } catch (error) {
       const failure = toFailure(error);
       if (failure.code !== CELL_EXITED) push({ type: 'unloadFailed', expert, cell, error: failure });
     }
   }
 
+  /** Where nothing could be given back, nothing has changed. */
+  async #trim({ expert, cell }: Of<'trim'>): Promise<void> {
+    const { runtime, push } = this.#options;
+    const cellBytes = await runtime.unload(cell, expert, 'kept').catch(() => null);
+    push({ type: 'trimmed', expert, cell, cellBytes });
+  }
+
   #keepProfile(id: string, state: State): void {
     const expert = state.experts.get(id)?.expert;
     if (expert?.memory.measured === true) this.#options.memory.keepProfile(expert.digest, expert.memory);
   }
+}
+
+/** What is wrong with a request is said in words of the request, as a name in its schema: those enter no event. */
+function recordable(failure: Failure): Failure {
+  if (failure.code !== 'bad_input') return failure;
+  return { ...failure, message: 'it cannot do what the request asks, and told its client why', hint: null };
 }
 
 const EMBEDDER_GONE: Failure = {

@@ -36,11 +36,17 @@ export const failures = {
     hint: wrongTaskHint(expert, want),
     retryable: false,
   }),
-  unnamed: (): Failure => ({
+  unnamed: (want: Want): Failure => ({
     code: 'wrong_task',
-    message: 'tensors have no words to route by: what asks for them must name its expert',
-    hint: 'GET /v1/models lists the experts; name one whose task is tensor.',
+    message: `a request for ${want === 'load' ? 'a load' : want} has no words to route by: it must name its expert`,
+    hint: `GET /v1/models lists the experts${want === 'tensors' ? '; name one whose task is tensor' : ''}.`,
     retryable: false,
+  }),
+  unvoiced: (assistant: ExpertId): Failure => ({
+    code: 'model_not_found',
+    message: `the language model that speaks for "${assistant}" has left meanwhile`,
+    hint: null,
+    retryable: true,
   }),
   noEmbedder: (): Failure => ({
     code: 'model_not_found',
@@ -103,6 +109,12 @@ export const failures = {
     retryable: false,
   }),
 } as const;
+
+/** In what way an assistant's answer is less where its base was refused so. A base that is late has not failed. */
+export function degradedBy(code: string): string {
+  if (code === 'model_not_found') return 'base-not-installed';
+  return code === 'loading' || code === 'pressure' ? 'base-loading' : 'base-failed';
+}
 
 function wrongTaskHint({ id, task }: Expert, want: Want): string {
   if (want === 'embeddings') return 'Name an expert whose task is feature-extraction, or "auto".';

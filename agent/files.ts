@@ -27,6 +27,8 @@ export interface Command {
 }
 
 export const version: string = project.version;
+/** Of ONNX Runtime: what was prepared with one is not used with another. */
+export const runtimeVersion: string = project.dependencies['onnxruntime-node'];
 
 /** How this process was started. */
 export function runKind(): RunKind {
@@ -39,10 +41,19 @@ export function runKind(): RunKind {
  * of a debugger or a test runner are not passed on; those that keep V8 small are (the executable has them built in).
  */
 export function cellCommand(): Command {
+  return hiddenCommand('cell');
+}
+
+/** The command that starts a process which prepares an expert; it reads its job from stdin. */
+export function prepareCommand(): Command {
+  return hiddenCommand('prepare');
+}
+
+function hiddenCommand(name: string): Command {
   const file = process.execPath;
-  if (isSea()) return { file, args: ['cell'] };
+  if (isSea()) return { file, args: [name] };
   const entry = runKind() === 'source' ? join(checkout(), 'agent/main.ts') : ownFile();
-  return { file, args: ['--disable-warning=ExperimentalWarning', ...v8Flags, entry, 'cell'] };
+  return { file, args: ['--disable-warning=ExperimentalWarning', ...v8Flags, entry, name] };
 }
 
 /** The folder of the experts that ship with expertd. */

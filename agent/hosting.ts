@@ -31,6 +31,9 @@ export function loaded(draft: Draft, event: Of<'loaded'>): void {
     expert: { ...entry.expert, memory },
     residency: { state: 'resident', cell: cell.id, sinceMs: draft.state.nowMs },
     lastError: null,
+    keptBytes: 0,
+    // What the last client wanted was about what he had in memory.
+    keepAliveMs: null,
   });
   draft.because(
     `${event.expert} is in ${cell.id}: ${mb(memory.residentBytes)}, ${Math.round(report.loadMs)} ms`,
@@ -53,7 +56,7 @@ function failedToLoad(draft: Draft, expert: string, error: Failure): void {
   // Waiters stay for one more try; whoever has had it is told.
   for (const waiter of [...draft.state.requests.values()]) {
     if (waiter.phase.name !== 'waiting' || waiter.phase.expert !== expert) continue;
-    if (waiter.phase.purpose !== 'answer') continue;
+    if (waiter.phase.purpose === 'embed') continue;
     if (waiter.attempt > 0) draft.reject(waiter.id, failures.loadFailed(expert, error), 1_000);
     else draft.putRequest(waiter.id, { attempt: 1 });
   }
@@ -70,6 +73,13 @@ export function unloaded(draft: Draft, event: Of<'unloaded'>): void {
   const after =
     event.cellBytes === null ? 'nothing was measured' : `${event.cell} measures ${mb(event.cellBytes)}`;
   draft.because(`${event.expert} left ${event.cell}: ${after}`);
+}
+
+export function trimmed(draft: Draft, event: Of<'trimmed'>): void {
+  const entry = inState(draft, event.expert, event.cell, 'resident');
+  if (entry === null || event.cellBytes === null) return;
+  if (!isLoadingIn(draft.state, event.cell)) draft.putCell(event.cell, { measuredBytes: event.cellBytes });
+  draft.because(`${event.expert} kept nothing: ${event.cell} measures ${mb(event.cellBytes)}`);
 }
 
 /** What cannot be released ends with its cell. */
@@ -137,7 +147,7 @@ function retryOrRefuse(draft: Draft, lease: Lease, event: Of<'cellExited'>): voi
   }
   const { nowMs, settings } = draft.state;
   const waitUntilMs = Math.max(known.waitUntilMs, nowMs + settings.loadWaitMs);
-  const purpose = lease.purpose === 'embed' ? 'embed' : 'answer';
+  const purpose = lease.purpose === 'learn' ? 'answer' : lease.purpose;
   draft.putRequest(known.id, {
     attempt: 1,
     waitUntilMs,

@@ -1,6 +1,6 @@
 /**
- * The entry of everything that expertd runs: the agent, the commands, and the cells, which are this same program with
- * the hidden command `cell`. What is not needed is not loaded: a cell never sees the agent's code, nor the other way.
+ * The entry of everything that expertd runs: the agent, the commands, and the processes that host experts or
+ * prepare them, which are this same program with the hidden commands `cell` and `prepare`. What is not needed is not loaded: a cell never sees the agent's code, nor the other way.
  */
 import { toFailure } from './errors.ts';
 import { version } from './files.ts';
@@ -10,19 +10,37 @@ async function main([name, ...args]: readonly string[]): Promise<void> {
     const { startCell } = await import('./runtime/main.ts');
     return startCell(args);
   }
-  const [{ dispatch, clientCommands }, { completionCommand }, { openTerminal }, { checks, startCommand }] =
-    await Promise.all([
-      import('./cli/dispatch.ts'),
-      import('./cli/completion.ts'),
-      import('./cli/terminal.ts'),
-      import('./start.ts'),
-    ]);
-  const others = [startCommand(version), ...clientCommands(checks)];
+  if (name === 'prepare') {
+    const { startPreparing } = await import('./prepare.ts');
+    return startPreparing();
+  }
+  const [
+    { dispatch, clientCommands },
+    { completionCommand },
+    { openDialogue },
+    { openTerminal },
+    { additions, checks, startCommand },
+  ] = await Promise.all([
+    import('./cli/dispatch.ts'),
+    import('./cli/completion.ts'),
+    import('./cli/dialogue.ts'),
+    import('./cli/terminal.ts'),
+    import('./start.ts'),
+  ]);
+  const others = [startCommand(version), ...clientCommands(checks, additions)];
   const commands = [...others, completionCommand(others)];
   const { stdout, stderr, stdin, env } = process;
   // A reader that has enough, as "head", ends a command. Nobody who reads its log, or a full disk, ends the agent.
   for (const stream of [stdout, stderr]) stream.on('error', name === 'start' ? () => {} : endOnClosedPipe);
-  const io = { stdout, stderr, stdin, env, isTTY: stdout.isTTY === true, terminal: openTerminal(process) };
+  const io = {
+    stdout,
+    stderr,
+    stdin,
+    env,
+    isTTY: stdout.isTTY === true,
+    terminal: openTerminal(process),
+    dialogue: openDialogue(process),
+  };
   process.exitCode = await dispatch(name === undefined ? [] : [name, ...args], commands, version, io);
 }
 

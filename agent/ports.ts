@@ -1,4 +1,5 @@
 /** The interfaces that the core needs of the world. Adapters implement them; fakes and real ones pass one contract. */
+import type { Generation, Piece, SaidToken } from './generation.ts';
 import type {
   CellId,
   Decision,
@@ -37,10 +38,9 @@ export type Ask =
       readonly focus: string;
       /** Embedding of `question` in the router's embedder, when it was computed. */
       readonly embedding: Float32Array | null;
-      readonly maxTokens: number | null;
-      readonly temperature: number | null;
-      readonly seed: number | null;
-      readonly stop: readonly string[];
+      /** Text to continue as it is, past the chat template; `messages` is empty then. */
+      readonly raw: string | null;
+      readonly generation: Generation;
     }
   | { readonly kind: 'embeddings'; readonly texts: readonly string[] }
   /** `outputs` are the names to answer with, in their order; null is all that the manifest declares. */
@@ -113,6 +113,10 @@ export type Answer =
       readonly finish: 'stop' | 'length' | 'cancelled';
       readonly inputTokens: number;
       readonly outputTokens: number;
+      /** Of the input tokens, those whose keys and values were still there from an earlier request. */
+      readonly cachedTokens: number;
+      /** All tokens of the text; empty unless log probabilities were asked for. */
+      readonly tokens: readonly SaidToken[];
     }
   /** One unit vector a text. */
   | { readonly kind: 'embeddings'; readonly vectors: readonly Float32Array[]; readonly inputTokens: number }
@@ -121,18 +125,20 @@ export type Answer =
 
 export interface RunReport {
   readonly answer: Answer;
-  /** Time of each stage in ms, as the cell measured it: `queue`, `tokenize`, `run`. */
+  /** Time of each stage in ms, as the cell measured it: `queue`, `tokenize`, `run`; `prefill` and `decode` of text. */
   readonly stages: Readonly<Record<string, number>>;
+  /** Bytes that the expert keeps for later requests (keys and values of what was said) and could give back. */
+  readonly keptBytes: number;
 }
 
 /** Child processes that host experts. All promises reject with an AgentError. */
 export interface Runtime {
   /** Loads an expert in a cell, which is started if it is not up. */
   load(cell: CellId, lane: Lane, expert: ExpertId): Promise<LoadReport>;
-  /** Releases an expert; resolves with the cell's PSS right after, null for "no data". */
-  unload(cell: CellId, expert: ExpertId): Promise<number | null>;
+  /** Releases an expert, or only what it keeps for later; resolves with the cell's PSS right after, null for "no data". */
+  unload(cell: CellId, expert: ExpertId, part: 'all' | 'kept'): Promise<number | null>;
   /** Runs one lease. `onDelta` gets pieces of text as they come (generation only). */
-  run(call: RunCall, onDelta: (text: string) => void): Promise<RunReport>;
+  run(call: RunCall, onDelta: (piece: Piece) => void): Promise<RunReport>;
   /** Asks a run to end early; its promise still settles. */
   cancel(cell: CellId, lease: LeaseId): void;
   /** Ends a cell: politely, or at once; its exit is reported. False where there is no such cell, and nothing to report. */
@@ -195,8 +201,14 @@ export interface Catalog {
    * retryable one where the package that is here now is not the one of this digest.
    */
   verify(expert: ExpertId, digest: string): Promise<void>;
+  /**
+   * Makes what loads faster than the package's own files, once a device. Never rejects: an expert loads without it.
+   */
+  prepare(expert: ExpertId): Promise<void>;
   /** The example requests of an expert, for the router to learn. */
   examples(expert: ExpertId): readonly string[];
+  /** What an assistant tells its base before the conversation; null for what is no assistant. */
+  systemPrompt(expert: ExpertId): string | null;
 }
 
 export interface Monitor {

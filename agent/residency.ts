@@ -60,6 +60,16 @@ export function isUnloadingIn(state: State, cell: CellId): boolean {
   return entriesIn(state, cell).some((entry) => entry.residency.state === 'unloading');
 }
 
+/** Bytes that an expert holds in memory: what its load was measured to take, and room for keys and values. */
+export function footprintBytes({ memory, cacheBytes }: Expert): number {
+  return memory.residentBytes + cacheBytes;
+}
+
+/** Bytes that must be free for its load, so that it can also stay. */
+export function loadNeedBytes(expert: Expert): number {
+  return Math.max(expert.memory.loadBytes, footprintBytes(expert));
+}
+
 /** Bytes that a cell counts for: see the head of this file. */
 export function cellCharge(state: State, cell: Cell): number {
   return charge(cell, entriesIn(state, cell.id));
@@ -84,8 +94,8 @@ function split(entries: readonly Entry[]): { resident: number; reserved: number 
   let resident = 0;
   let reserved = 0;
   for (const { residency, expert } of entries) {
-    if (residency.state === 'loading') reserved += expert.memory.loadBytes;
-    else resident += expert.memory.residentBytes;
+    if (residency.state === 'loading') reserved += loadNeedBytes(expert);
+    else resident += footprintBytes(expert);
   }
   return { resident, reserved };
 }
@@ -145,7 +155,7 @@ export function freshCellBytes(state: State): number {
 
 /** The least budget under which this expert could ever be loaded: the agent, one cell, the load itself. */
 export function leastBudgetBytes(state: State, expert: Expert): number {
-  return state.agentBytes + freshCellBytes(state) + expert.memory.loadBytes;
+  return state.agentBytes + freshCellBytes(state) + loadNeedBytes(expert);
 }
 
 /** The pinned experts that are in a cell. */
@@ -155,13 +165,13 @@ export function pinnedEntries(state: State): Entry[] {
 
 /** As `leastBudgetBytes`, with what is pinned elsewhere kept. `pinned` as `pinnedEntries` gives it. */
 export function leastBudgetBesidePinned(state: State, expert: Expert, pinned: readonly Entry[]): number {
-  let total = state.agentBytes + expert.memory.loadBytes;
+  let total = state.agentBytes + loadNeedBytes(expert);
   let hasCell = false;
   const counted = new Set<CellId>();
   for (const entry of pinned) {
     const cell = state.cells.get(cellOf(entry) ?? '');
     if (cell === undefined || entry.expert.id === expert.id) continue;
-    total += entry.expert.memory.residentBytes + (counted.has(cell.id) ? 0 : cell.baseBytes);
+    total += footprintBytes(entry.expert) + (counted.has(cell.id) ? 0 : cell.baseBytes);
     counted.add(cell.id);
     if (cell.lane === expert.lane && cell.only === null && expert.isolation === 'shared') hasCell = true;
   }

@@ -1,7 +1,7 @@
 /**
  * From a request to the expert that answers it.
  *
- *  1 a named model bypasses the router; what asks for tensors must name one
+ *  1 a named model bypasses the router; what asks for tensors, or for a load, must name one
  *  2 embeddings go to the router's embedder, else to the first expert of that task
  *  3 the routers are asked in order; the first whose candidates the combiner accepts decides
  *  4 before a router that reads meaning, the embedder runs, if it is resident; if not, words alone decide now
@@ -10,6 +10,7 @@
  *  7 an expert that does not speak the language of the request, where that is known, is no candidate
  */
 
+import { beginAnswer } from './assistants.ts';
 import type { Draft } from './draft.ts';
 import { failures, loadingOf } from './failures.ts';
 import { isRaised, loadMsNow, sayLoadCost } from './heat.ts';
@@ -22,6 +23,7 @@ import type {
   Expert,
   ExpertId,
   Features,
+  Lease,
   Request,
   RequestId,
   Task,
@@ -36,7 +38,8 @@ export function advance(draft: Draft, id: RequestId): void {
   const request = draft.state.requests.get(id);
   if (request === undefined) return;
   if (request.model !== null) return named(draft, request, request.model); // 1
-  if (request.want === 'tensors') return draft.reject(request.id, failures.unnamed()); // 1
+  if (request.want === 'tensors' || request.want === 'load')
+    return draft.reject(request.id, failures.unnamed(request.want)); // 1
   if (request.want === 'embeddings') return embeddings(draft, request); // 2
   route(draft, request);
 }
@@ -56,12 +59,13 @@ function named(draft: Draft, request: Request, model: ExpertId): void {
     if (!failure.retryable) return draft.reject(request.id, failure);
     return draft.reject(request.id, failure, FETCH_RETRY_MS, loadingOf(draft.state, model));
   }
-  if (wantOf(entry.expert.task) !== request.want) {
+  if (request.want !== 'load' && wantOf(entry.expert.task) !== request.want) {
     return draft.reject(request.id, failures.wrongTask(entry.expert, request.want));
   }
   if (entry.residency.state === 'quarantined') {
     return draft.reject(request.id, failures.quarantined(model, entry.residency.reason));
   }
+  if (request.want === 'load') return awaitLoad(draft, request, entry.expert);
   if (entry.expert.needsEmbedding && wantsEmbedder(draft, request)) return waitForEmbedder(draft, request);
   const candidate: Candidate = {
     expert: model,
@@ -70,6 +74,11 @@ function named(draft: Draft, request: Request, model: ExpertId): void {
     why: 'named by the request',
   };
   choose(draft, request, entry.expert, [candidate], 'named');
+}
+
+function awaitLoad(draft: Draft, request: Request, expert: Expert): void {
+  draft.because(`${expert.id} is to be in memory`);
+  draft.putRequest(request.id, { phase: { name: 'waiting', purpose: 'answer', expert: expert.id } });
 }
 
 function embeddings(draft: Draft, request: Request): void {
@@ -223,7 +232,7 @@ function choose(
   if (draft.choice.predictedLoadMs > 0 && isRaised(draft.state.loadCost)) {
     draft.because(sayLoadCost(draft.state.loadCost));
   }
-  draft.putRequest(request.id, { phase: { name: 'waiting', purpose: 'answer', expert: expert.id } });
+  draft.putRequest(request.id, beginAnswer(draft, expert));
 }
 
 function choiceOf(
@@ -251,8 +260,10 @@ export function grantWaiting(draft: Draft): void {
   const full = new Set<ExpertId>();
   for (const request of [...draft.state.requests.values()]) {
     if (request.phase.name !== 'waiting') continue;
-    if (request.phase.purpose === 'embed') grantEmbed(draft, request, full);
-    else grantAnswer(draft, request, request.phase.expert, full);
+    const { purpose, expert } = request.phase;
+    if (purpose === 'embed') grantEmbed(draft, request, full);
+    else if (request.want === 'load') tellReady(draft, request, expert);
+    else grantAnswer(draft, request, purpose, expert, full);
   }
 }
 
@@ -285,9 +296,25 @@ function grantEmbed(draft: Draft, request: Request, full: Set<ExpertId>): void {
   noteUse(draft, expert);
 }
 
-function grantAnswer(draft: Draft, request: Request, expert: ExpertId, full: Set<ExpertId>): void {
+/** Being in memory was all that was asked. */
+function tellReady(draft: Draft, request: Request, expert: ExpertId): void {
   const entry = draft.entry(expert);
-  const lease = full.has(expert) ? null : lend(draft, expert, 'answer', request.id, null);
+  if (entry?.residency.state !== 'resident' || entry.fate !== null) return;
+  draft.steps.push({ type: 'ready', request: request.id, expert });
+  noteUse(draft, expert);
+  draft.putEntry(expert, { keepAliveMs: request.keepAliveMs });
+  draft.dropRequest(request.id);
+}
+
+function grantAnswer(
+  draft: Draft,
+  request: Request,
+  purpose: 'retrieve' | 'answer',
+  expert: ExpertId,
+  full: Set<ExpertId>,
+): void {
+  const entry = draft.entry(expert);
+  const lease = full.has(expert) ? null : lend(draft, expert, purpose, request.id, null);
   if (lease === null || entry === undefined) {
     full.add(expert);
     return;
@@ -300,9 +327,13 @@ function grantAnswer(draft: Draft, request: Request, expert: ExpertId, full: Set
     expert,
     cell: lease.cell,
     wasResident,
+    purpose,
+    assistant: request.assistant,
+    degraded: request.degraded,
   });
   draft.putRequest(request.id, { phase: { name: 'leased', lease: lease.id } });
   noteUse(draft, expert);
+  draft.putEntry(expert, { keepAliveMs: request.keepAliveMs });
 }
 
 /** What the residency policy will know: an embedding is a use as an answer is. */
@@ -315,7 +346,7 @@ function noteUse(draft: Draft, expert: ExpertId): void {
 export function lend(
   draft: Draft,
   expert: ExpertId,
-  purpose: 'answer' | 'embed' | 'learn',
+  purpose: Lease['purpose'],
   request: RequestId | null,
   subject: ExpertId | null,
 ): { id: number; cell: string } | null {

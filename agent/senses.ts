@@ -1,5 +1,6 @@
 /** How the router sees a question: its meaning by the embedder, its language by the detector, in one turn of a cell. */
-import type { Ask, Runtime } from './ports.ts';
+import { chatAbout } from './asks.ts';
+import type { Runtime } from './ports.ts';
 import type { CellId, ExpertId, LeaseId } from './types.ts';
 
 /**
@@ -48,26 +49,12 @@ async function nameLanguage(
   question: string,
 ): Promise<string | null> {
   try {
-    const { answer } = await run({ cell, lease, expert, ask: askAbout(question) }, ignore);
+    const { answer } = await run({ cell, lease, expert, ask: chatAbout(question) }, ignore);
     const [best] = answer.kind === 'labels' ? answer.labels : [];
     return best !== undefined && best.score >= SURE ? best.label : null;
   } catch {
     return null;
   }
-}
-
-function askAbout(text: string): Ask {
-  return {
-    kind: 'chat',
-    messages: [{ role: 'user', content: text }],
-    question: text,
-    focus: text,
-    embedding: null,
-    maxTokens: null,
-    temperature: null,
-    seed: null,
-    stop: [],
-  };
 }
 
 function ignore(): void {}

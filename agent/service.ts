@@ -3,7 +3,8 @@
  * `agent.ts` implements it over the loop.
  */
 import type { Device } from './device.ts';
-import type { Answer, Ask } from './ports.ts';
+import type { Piece } from './generation.ts';
+import type { Answer, Ask, Passage } from './ports.ts';
 import type {
   Choice,
   Event,
@@ -28,6 +29,11 @@ export interface Service {
   route(message: SplitMessage): Promise<Choice>;
   command(command: 'load' | 'unload' | 'pin' | 'unpin' | 'clear', expert: ExpertId): Promise<ExpertView>;
   experts(): readonly ExpertView[];
+  /**
+   * Reads the configuration and the experts' folders again, as SIGHUP does. Rejects with an AgentError, and changes
+   * nothing, where they cannot be used.
+   */
+  reload(): Promise<void>;
   state(): StateView;
   /** Newest first. */
   decisions(query: DecisionQuery): readonly DecisionRow[];
@@ -61,6 +67,8 @@ export interface AskRequest {
   readonly ask: Ask;
   /** How long to wait for a load or a place; null takes the setting `loadWaitMs`. */
   readonly waitMs: number | null;
+  /** How long the expert stays when it is idle afterwards: null takes the setting, -1 is for ever, 0 is not at all. */
+  readonly keepAliveMs: number | null;
 }
 
 /** What a client may hear while the promise of its answer is pending. */
@@ -68,7 +76,7 @@ export interface Listeners {
   /** Comes before any text, and not at all where the request is refused before somebody was chosen for it. */
   readonly onChosen?: (chosen: Chosen) => void;
   /** Pieces of generated text. */
-  readonly onDelta?: (text: string) => void;
+  readonly onDelta?: (piece: Piece) => void;
 }
 
 /** Who answers a request. */
@@ -89,8 +97,13 @@ export interface Chosen {
 export interface Reply extends Chosen {
   readonly answer: Answer | null;
   readonly stages: Readonly<Record<string, number>>;
-  /** In what way the answer is less than it could be: `not-recorded`. */
+  /**
+   * In what way the answer is less than it could be: `not-recorded`; `base-not-installed`, `base-loading`, `base-failed`
+   * where an assistant's sources are the answer since its language model cannot speak.
+   */
   readonly degraded?: string;
+  /** What an assistant's language model spoke from. */
+  readonly sources?: readonly Passage[];
 }
 
 /** Why a request was not answered. HTTP status by `failure.code`: see `http/errors.ts`. */
@@ -112,6 +125,8 @@ export interface ExpertView {
   readonly languages?: readonly string[];
   readonly license: string | null;
   readonly source: string | null;
+  /** By which way it came: added by hand, fetched for the configuration, or a folder among `expertsDir`. */
+  readonly origin?: 'added' | 'fetched' | 'folder' | null;
   readonly state: 'fetching' | 'failed' | 'absent' | 'loading' | 'resident' | 'unloading' | 'quarantined';
   readonly leases: number;
   readonly pinned: boolean;
@@ -121,6 +136,23 @@ export interface ExpertView {
     readonly loadBytes: number;
     readonly loadMs: number;
     readonly measured: boolean;
+    /** Room for keys and values of a language model, reserved while it is in memory. */
+    readonly cacheBytes?: number;
+    /** Of that, what is kept for later requests now. */
+    readonly keptBytes?: number;
+  } | null;
+  /** When it is unloaded if nobody asks for it again; null: never, or it is not in memory. */
+  readonly idleUntilMs?: number | null;
+  /** The language model that speaks for it, or would: null where it answers itself. */
+  readonly base?: ExpertId | null;
+  /** What was made of its files on this device, and why something was not; null before its first load. */
+  readonly prepared?: { readonly state: 'prepared' | 'plain'; readonly reasons: readonly string[] } | null;
+  /** Size, digest and quality of its files; null while it is not installed. */
+  readonly files?: {
+    readonly bytes: number;
+    readonly digest: string;
+    readonly precision: string;
+    readonly contextTokens: number | null;
   } | null;
   readonly lastUsedMs: number | null;
   readonly uses: number;

@@ -84,3 +84,17 @@ function defaultLow({ totalBytes, limitBytes }: DeviceMemory): number {
   if (!Number.isFinite(all)) return LOW_BOUNDS[0];
   return Math.floor(Math.min(Math.max(all * LOW_SHARE, LOW_BOUNDS[0]), LOW_BOUNDS[1]));
 }
+
+/** Parts of the configuration that differ and are read at the start only. */
+export function changesAtStart(before: Config, after: Config): string[] {
+  const fixed = ({ http, stateDir, expertsDir, log: { maxRows, maxBytes, syncMs } }: Config) => ({
+    http,
+    stateDir,
+    expertsDir,
+    log: { maxRows, maxBytes, syncMs },
+  });
+  const [was, is] = [fixed(before), fixed(after)];
+  return (['http', 'stateDir', 'expertsDir', 'log'] as const).filter(
+    (key) => JSON.stringify(was[key]) !== JSON.stringify(is[key]),
+  );
+}

@@ -6,6 +6,8 @@ import { join, resolve } from 'node:path';
 import { policyOf } from '../policies/index.ts';
 import type { Agent } from './agent.ts';
 import { parseBytes } from './bytes.ts';
+import { cellEnvironment } from './cells/environment.ts';
+import type { Additions } from './cli/add.ts';
 import type { Checks } from './cli/check.ts';
 import { AGENT_FILE } from './cli/client.ts';
 import { parseFlags } from './cli/flags.ts';
@@ -14,7 +16,14 @@ import { CONFIG_FLAGS, CONFIG_FLAGS_HELP, defaultStateDir, readOptions } from '.
 import { systemClock } from './clock.ts';
 import { type ConfigLayers, loadConfig } from './configuration.ts';
 import { AgentError } from './errors.ts';
-import { cellCommand, nativeFile, runKind, shippedExpertsDir } from './files.ts';
+import {
+  cellCommand,
+  nativeFile,
+  prepareCommand,
+  runKind,
+  runtimeVersion,
+  shippedExpertsDir,
+} from './files.ts';
 import type { HttpServer } from './http/server.ts';
 import type { Logger } from './logging.ts';
 import { committedBytes } from './residency.ts';
@@ -60,16 +69,25 @@ async function run(layers: ConfigLayers, version: string, io: Io): Promise<numbe
     onImpatience: () => process.exit(EXIT.failed),
   });
   const config = loadConfig(layers);
-  const [{ Agent }, { Cells }, { openLogger }, { openMonitor }, { StorageMeter }, { Store }, { HttpServer }] =
-    await Promise.all([
-      import('./agent.ts'),
-      import('./cells/cells.ts'),
-      import('./logging.ts'),
-      import('./monitor/open.ts'),
-      import('./monitor/storage.ts'),
-      import('./store/store.ts'),
-      import('./http/server.ts'),
-    ]);
+  const [
+    { Agent },
+    { Cells },
+    { openLogger },
+    { openMonitor },
+    { StorageMeter },
+    { Preparation },
+    { Store },
+    { HttpServer },
+  ] = await Promise.all([
+    import('./agent.ts'),
+    import('./cells/cells.ts'),
+    import('./logging.ts'),
+    import('./monitor/open.ts'),
+    import('./monitor/storage.ts'),
+    import('./preparation/preparation.ts'),
+    import('./store/store.ts'),
+    import('./http/server.ts'),
+  ]);
   // What was asked leaves its traces in the files that are made from here on: they are nobody else's business.
   process.umask(0o077);
   const stateDir = config.stateDir ?? defaultStateDir(io.env);
@@ -93,9 +111,9 @@ async function run(layers: ConfigLayers, version: string, io: Io): Promise<numbe
   store.start();
   try {
     const expertsDir = config.expertsDir ?? shippedExpertsDir();
-    const installDir = join(stateDir, 'experts');
+    const { installDir, addedDir } = placesOf(stateDir);
     const storage = new StorageMeter({
-      folders: [expertsDir, installDir],
+      folders: [expertsDir, installDir, addedDir],
       file: join(stateDir, STORAGE_FILE),
     });
     const agent = new Agent({
@@ -103,8 +121,17 @@ async function run(layers: ConfigLayers, version: string, io: Io): Promise<numbe
       version,
       expertsDir,
       installDir,
+      addedDir,
+      readConfig: () => loadConfig(layers),
       openRuntime: (hooks) => new Cells({ command: cellCommand(), log, ...hooks }),
       openMonitor: (pids) => openMonitor(pids, storage),
+      preparation: new Preparation({
+        directory: join(stateDir, 'prepared'),
+        command: { ...prepareCommand(), env: cellEnvironment(process.env) },
+        runtime: runtimeVersion,
+        arch: process.arch,
+        log,
+      }),
       policyOf,
       ledger: store,
       clock: systemClock,
@@ -172,6 +199,18 @@ async function reload(agent: Agent, layers: ConfigLayers, log: Logger): Promise<
     log.error({ err: error }, 'the new configuration is refused, and the old one stays');
   }
 }
+
+/** Where in the state directory packages lie that were fetched, and those that were added by hand. */
+export function placesOf(stateDir: string): { readonly installDir: string; readonly addedDir: string } {
+  return { installDir: join(stateDir, 'experts'), addedDir: join(stateDir, 'added') };
+}
+
+/** What `expertd add` and `expertd remove` do; read when it is needed. */
+export const additions: Additions = {
+  add: async (...wish) => (await import('./additions.ts')).additions.add(...wish),
+  remove: async (...what) => (await import('./additions.ts')).additions.remove(...what),
+  tidy: async (...where) => (await import('./additions.ts')).additions.tidy(...where),
+};
 
 /** What `expertd check` checks. */
 export const checks: Checks = {

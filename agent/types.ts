@@ -7,15 +7,12 @@
  * What a policy is stands in policy.ts, the numbers that steer `decide` in tuning.ts.
  */
 import type { LoadCost, Pressure, Sample } from './device.ts';
+import type { Loading, Step } from './steps.ts';
+import type { CellId, ExpertId, Failure, Lane, LeaseId, RequestId } from './terms.ts';
 import type { PolicyNames, Settings } from './tuning.ts';
 
-export type ExpertId = string;
-/** `fast-1`, `heavy-2`: one child process. A number is never used twice in the life of an agent. */
-export type CellId = string;
-export type RequestId = string;
-export type LeaseId = number;
+export type { CellId, ExpertId, Failure, Lane, LeaseId, RequestId };
 
-export type Lane = 'fast' | 'heavy';
 export type Task =
   | 'feature-extraction'
   | 'text-classification'
@@ -23,8 +20,11 @@ export type Task =
   | 'retrieval'
   | 'text-generation'
   | 'tensor';
-/** What a client wants of an expert: `embeddings` of `feature-extraction`, `tensors` of `tensor`, `chat` of the rest. */
-export type Want = 'chat' | 'embeddings' | 'tensors';
+/**
+ * What a client wants of an expert: `embeddings` of `feature-extraction`, `tensors` of `tensor`, `chat` of the rest;
+ * `load` of any: that it is in memory.
+ */
+export type Want = 'chat' | 'embeddings' | 'tensors' | 'load';
 
 // ---- experts ------------------------------------------------------------------------------------------------
 
@@ -69,8 +69,12 @@ export interface Expert {
   readonly memory: MemoryProfile;
   /** Size of its weights on the disk: it cannot take less. */
   readonly weightBytes: number;
+  /** Most bytes of keys and values of a language model: reserved for as long as it is in memory. */
+  readonly cacheBytes: number;
   /** Its input holds the request's embedding: the embedder runs first, if it is resident. */
   readonly needsEmbedding: boolean;
+  /** It finds the sources, and another expert speaks: `base`, or the generalist where that is null. */
+  readonly assistant: { readonly base: ExpertId | null } | null;
   readonly pinned: boolean;
   readonly routing: RoutingFacts;
 }
@@ -109,6 +113,10 @@ export interface Entry {
   readonly dismissed: boolean;
   /** What happens to it as soon as it holds no lease. */
   readonly fate: Fate | null;
+  /** How long its last client wants it kept when idle: null takes the setting, -1 is for ever. */
+  readonly keepAliveMs: number | null;
+  /** Bytes that it keeps for later requests and could give back. */
+  readonly keptBytes: number;
 }
 
 export type Fate =
@@ -137,7 +145,7 @@ export interface Cell {
 /** The right to run on an expert. A leased expert is never evicted; every lease has a deadline. */
 export interface Lease {
   readonly id: LeaseId;
-  readonly purpose: 'answer' | 'embed' | 'learn';
+  readonly purpose: 'answer' | 'embed' | 'retrieve' | 'learn';
   readonly expert: ExpertId;
   readonly cell: CellId;
   /** `learn` has no request: it embeds the examples of the expert `subject`. */
@@ -177,12 +185,17 @@ export interface Request {
   readonly attempt: number;
   /** The embedder was asked, or there is none: what is known now is all there will be. */
   readonly embeddingTried: boolean;
+  readonly keepAliveMs: number | null;
+  /** The assistant that found sources, and whose answer its base is to speak. */
+  readonly assistant: ExpertId | null;
+  /** Why the answer will be less than it could be; null where it is not. */
+  readonly degraded: string | null;
   readonly phase: Phase;
 }
 
-/** `embed` is the first half of a request that is routed, or answered, by meaning. */
+/** `embed` comes first for what is routed, or answered, by meaning; `retrieve` before an assistant's base answers. */
 export type Phase =
-  | { readonly name: 'waiting'; readonly purpose: 'embed' | 'answer'; readonly expert: ExpertId }
+  | { readonly name: 'waiting'; readonly purpose: 'embed' | 'retrieve' | 'answer'; readonly expert: ExpertId }
   | { readonly name: 'leased'; readonly lease: LeaseId };
 
 // ---- what the monitor sees ------------------------------------------------------------------------------------
@@ -242,6 +255,8 @@ export type Event = { readonly atMs: number } & (
       readonly model: ExpertId | null;
       readonly features: Features;
       readonly waitMs: number | null;
+      /** See `Entry`. */
+      readonly keepAliveMs: number | null;
     }
   | {
       readonly type: 'features';
@@ -259,6 +274,12 @@ export type Event = { readonly atMs: number } & (
   | { readonly type: 'loadFailed'; readonly expert: ExpertId; readonly cell: CellId; readonly error: Failure }
   | {
       readonly type: 'unloaded';
+      readonly expert: ExpertId;
+      readonly cell: CellId;
+      readonly cellBytes: number | null;
+    }
+  | {
+      readonly type: 'trimmed';
       readonly expert: ExpertId;
       readonly cell: CellId;
       readonly cellBytes: number | null;
@@ -299,71 +320,15 @@ export interface Outcome {
   readonly error: Failure | null;
   /** Time of each stage in ms: `queue`, `tokenize`, `run`, `total`. */
   readonly stages: Readonly<Record<string, number>>;
-}
-
-/** An error as a value: it travels through IPC, the log and HTTP. */
-export interface Failure {
-  readonly code: string;
-  readonly message: string;
-  /** What the user can do. */
-  readonly hint: string | null;
-  readonly retryable: boolean;
+  /** See `Entry`. */
+  readonly keptBytes: number;
+  /** Sources that a `retrieve` found: with none its answer is final. */
+  readonly sources: number;
 }
 
 // ---- steps out ------------------------------------------------------------------------------------------------
 
-export type Step =
-  | {
-      readonly type: 'embed';
-      readonly request: RequestId;
-      readonly lease: LeaseId;
-      readonly expert: ExpertId;
-      readonly cell: CellId;
-      /** Names the language of the request in the same turn; null: nobody is there to do it. */
-      readonly detector: ExpertId | null;
-    }
-  | {
-      readonly type: 'learn';
-      readonly subject: ExpertId;
-      readonly lease: LeaseId;
-      readonly expert: ExpertId;
-      readonly cell: CellId;
-    }
-  | {
-      readonly type: 'grant';
-      readonly request: RequestId;
-      readonly lease: LeaseId;
-      readonly expert: ExpertId;
-      readonly cell: CellId;
-      readonly wasResident: boolean;
-    }
-  | {
-      readonly type: 'reject';
-      readonly request: RequestId;
-      readonly failure: Failure;
-      readonly retryAfterMs: number | null;
-      readonly loading: Loading | null;
-    }
-  | { readonly type: 'abstain'; readonly request: RequestId }
-  /** The embedder is gone: choose by words, as a decision of its own. */
-  | { readonly type: 'route'; readonly request: RequestId }
-  | { readonly type: 'cancel'; readonly lease: LeaseId; readonly cell: CellId }
-  | {
-      readonly type: 'load';
-      readonly expert: ExpertId;
-      readonly cell: CellId;
-      readonly lane: Lane;
-      readonly fresh: boolean;
-    }
-  | { readonly type: 'unload'; readonly expert: ExpertId; readonly cell: CellId }
-  | { readonly type: 'stop'; readonly cell: CellId; readonly kill: boolean };
-
-/** What a client that must come back is told. */
-export interface Loading {
-  readonly state: 'fetching' | 'loading' | 'waiting';
-  readonly progress: number | null;
-  readonly etaSeconds: number | null;
-}
+export type { Loading, Step };
 
 // ---- decisions ------------------------------------------------------------------------------------------------
 

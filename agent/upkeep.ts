@@ -5,7 +5,15 @@
 import { loadForWaiting, loadWanted, refuseWaiters } from './admission.ts';
 import { blame } from './crashes.ts';
 import type { Draft } from './draft.ts';
-import { bytesReturning, evict, isEvictable, stopCell, stopEmptyCells, unload } from './eviction.ts';
+import {
+  bytesReturning,
+  evict,
+  isEvictable,
+  stopCell,
+  stopEmptyCells,
+  trimKept,
+  unload,
+} from './eviction.ts';
 import { failures, loadingOf, mb } from './failures.ts';
 import { isSense } from './language.ts';
 import { forgetLessons, learn } from './lessons.ts';
@@ -98,6 +106,8 @@ function giveBack(draft: Draft, looked: boolean): void {
   if (deficit <= 0) return;
   const why = `${mb(deficit)} must be given back`;
   let left = deficit - stopEmptyCells(draft, null);
+  // What is kept shows in what was measured, so only a look tells that it is needed.
+  if (left > 0 && looked) left -= trimKept(draft, why);
   if (left > 0) left -= evict(draft, left, why, (victim) => !hasWaiter(draft.state, victim.expert.id));
   if (left > 0) left -= evict(draft, left, why);
   if (left > 0 && looked) {
@@ -169,10 +179,10 @@ function whyWaiting(state: State, expert: string): string {
 }
 
 function unloadIdle(draft: Draft): void {
-  const { nowMs, settings } = draft.state;
+  const { nowMs } = draft.state;
   for (const entry of draft.state.experts.values()) {
     if (!isEvictable(draft, entry) || !mayIdle(draft.state, entry)) continue;
-    if (nowMs < idleAtMs(entry, settings.idleMs)) continue;
+    if (nowMs < idleAtMs(entry, idleMsOf(draft.state, entry))) continue;
     unload(draft, entry, `unused for ${Math.round((nowMs - idleAtMs(entry, 0)) / 1000)} s`);
   }
 }
@@ -189,6 +199,12 @@ function stopIdleCells(draft: Draft): void {
 function idleAtMs(entry: Entry, idleMs: number): number {
   const since = entry.residency.state === 'resident' ? entry.residency.sinceMs : 0;
   return Math.max(entry.lastUsedMs, since) + idleMs;
+}
+
+/** How long it may idle. A client's word counts until the next client's. */
+function idleMsOf({ settings }: State, { keepAliveMs }: Entry): number {
+  if (keepAliveMs !== null) return keepAliveMs < 0 ? Number.POSITIVE_INFINITY : keepAliveMs;
+  return settings.idleMs === 0 ? Number.POSITIVE_INFINITY : settings.idleMs;
 }
 
 /** When something becomes due without any event: the loop sends a `tick` then. Infinity: never. */
@@ -209,7 +225,7 @@ export function nextDueMs(state: State): number {
     const works = residency.state === 'loading' || residency.state === 'unloading';
     if (works && !ends(residency.cell)) consider(residency.deadlineMs);
     if (residency.state === 'resident' && !ends(residency.cell) && mayIdle(state, entry)) {
-      consider(idleAtMs(entry, state.settings.idleMs));
+      consider(idleAtMs(entry, idleMsOf(state, entry)));
     }
   }
   for (const cell of state.cells.values()) {
@@ -218,8 +234,16 @@ export function nextDueMs(state: State): number {
   return due;
 }
 
+/** When a resident expert is unloaded if nobody asks for it again; null: never, or it is not resident. */
+export function idleUntilMs(state: State, entry: Entry): number | null {
+  if (entry.residency.state !== 'resident' || !mayIdle(state, entry)) return null;
+  return idleAtMs(entry, idleMsOf(state, entry));
+}
+
 /** True for a resident expert that idleness alone would unload. */
-function mayIdle(state: State, { expert }: Entry): boolean {
-  if (state.settings.idleMs === 0 || expert.pinned || isSense(state, expert.id)) return false;
+function mayIdle(state: State, entry: Entry): boolean {
+  const { expert } = entry;
+  if (idleMsOf(state, entry) === Number.POSITIVE_INFINITY || expert.pinned || isSense(state, expert.id))
+    return false;
   return leasesOn(state, expert.id) === 0 && !hasWaiter(state, expert.id);
 }

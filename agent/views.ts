@@ -12,7 +12,8 @@ import {
 } from './residency.ts';
 import type { ExpertView, LogHealth, StateView } from './service.ts';
 import type { PolicyNames } from './tuning.ts';
-import type { CellId, Entry, ExpertId, Pending, State } from './types.ts';
+import type { CellId, Entry, Expert, ExpertId, Pending, State } from './types.ts';
+import { idleUntilMs } from './upkeep.ts';
 
 export interface Counts {
   readonly loads: number;
@@ -21,9 +22,15 @@ export interface Counts {
   readonly cellExits: number;
 }
 
-export function expertViews(state: State, packageOf: (id: ExpertId) => Package | null): ExpertView[] {
+/** A package, by which way it came, and what was made of it. */
+export interface OnDisk extends Package {
+  readonly origin: ExpertView['origin'];
+  readonly prepared: ExpertView['prepared'];
+}
+
+export function expertViews(state: State, onDisk: (id: ExpertId) => OnDisk | null): ExpertView[] {
   const installed = [...state.experts.values()].map((entry) =>
-    installedView(state, entry, packageOf(entry.expert.id)),
+    installedView(state, entry, onDisk(entry.expert.id)),
   );
   // One that is still leaving is shown until it has left.
   const pending = [...state.pending].filter(([id]) => !state.experts.has(id));
@@ -32,7 +39,7 @@ export function expertViews(state: State, packageOf: (id: ExpertId) => Package |
   );
 }
 
-function installedView(state: State, entry: Entry, found: Package | null): ExpertView {
+function installedView(state: State, entry: Entry, found: OnDisk | null): ExpertView {
   const { expert, residency } = entry;
   const { residentBytes, loadBytes, loadMs, measured } = expert.memory;
   const quarantined = residency.state === 'quarantined';
@@ -49,7 +56,19 @@ function installedView(state: State, entry: Entry, found: Package | null): Exper
     leases: leasesOn(state, expert.id),
     pinned: expert.pinned,
     cell: cellOf(entry),
-    memory: { residentBytes, loadBytes, loadMs, measured },
+    memory: {
+      residentBytes,
+      loadBytes,
+      loadMs,
+      measured,
+      cacheBytes: expert.cacheBytes,
+      keptBytes: entry.keptBytes,
+    },
+    idleUntilMs: idleUntilMs(state, entry),
+    base: baseOf(state, expert),
+    origin: found?.origin ?? null,
+    prepared: found?.prepared ?? null,
+    files: found === null ? null : filesOf(found),
     lastUsedMs: entry.lastUsedMs === 0 ? null : entry.lastUsedMs,
     uses: entry.uses,
     error:
@@ -58,6 +77,22 @@ function installedView(state: State, entry: Entry, found: Package | null): Exper
     progress: null,
     graph:
       found === null ? null : { inputs: found.manifest.model.inputs, outputs: found.manifest.model.outputs },
+  };
+}
+
+/** Who speaks for an assistant, whether or not he can now. */
+function baseOf({ settings }: State, { assistant, id }: Expert): ExpertId | null {
+  const base = assistant === null ? null : (assistant.base ?? settings.generalist);
+  return base === id ? null : base;
+}
+
+function filesOf({ manifest, digest }: Package): NonNullable<ExpertView['files']> {
+  const { files, model, tokenizer } = manifest;
+  return {
+    bytes: files.reduce((sum, { bytes }) => sum + bytes, 0),
+    digest,
+    precision: model.precision,
+    contextTokens: tokenizer?.kind === 'huggingface' ? tokenizer.maxTokens : null,
   };
 }
 

@@ -15,12 +15,12 @@ export class StartedAgent {
   /** From exec to the first good answer of `/readyz`. */
   readonly readyMs: number;
   readonly #child: ChildProcess;
-  readonly #stateDir: string;
+  readonly stateDir: string;
 
   private constructor(child: ChildProcess, pid: number, stateDir: string, url: string, readyMs: number) {
     this.#child = child;
     this.pid = pid;
-    this.#stateDir = stateDir;
+    this.stateDir = stateDir;
     this.url = url;
     this.readyMs = readyMs;
   }
@@ -57,7 +57,7 @@ export class StartedAgent {
     this.#child.kill('SIGTERM');
     const how = await Promise.race([ended, sleep(STOP_MS, 'nothing' as const, { ref: false })]);
     if (how === 'nothing') this.#child.kill('SIGKILL');
-    rmSync(this.#stateDir, { recursive: true, force: true });
+    rmSync(this.stateDir, { recursive: true, force: true });
     if (how !== 0) throw new Error(`after SIGTERM the agent ended with ${how} instead of 0`);
   }
 }

@@ -65,6 +65,7 @@ export class MadeAgent {
         return this.runtime;
       },
       openMonitor: () => ({ sample: () => this.#sample(), limitBytes: () => this.device.limitBytes }),
+      preparation: null,
       policyOf,
       ledger: this.store,
       clock: this.clock,
@@ -128,7 +129,7 @@ async function answer(ask: Parameters<FakeExpert['run']>[0]): Promise<Answer> {
 }
 
 export function question(text: string, model: string | null, waitMs: number | null = null): AskRequest {
-  return { want: 'chat', model, ask: chat(text), waitMs };
+  return { want: 'chat', model, ask: chat(text), waitMs, keepAliveMs: null };
 }
 
 /** How a question ended, and how often that was told. */

@@ -53,8 +53,8 @@ test('who answers is told before the first piece of text', async () => {
     scripts: {
       b: {
         run: async (_, { onDelta }) => {
-          onDelta('wo');
-          onDelta('rds');
+          onDelta({ text: 'wo', tokens: [] });
+          onDelta({ text: 'rds', tokens: [] });
           return WORDS;
         },
       },
@@ -63,7 +63,7 @@ test('who answers is told before the first piece of text', async () => {
   const listeners = {
     onChosen: ({ expert, decision, residency }: { expert: unknown; decision: number; residency: unknown }) =>
       heard.push(`chosen ${expert} ${residency} ${decision > 0}`),
-    onDelta: (text: string) => heard.push(text),
+    onDelta: ({ text }: { text: string }) => heard.push(text),
   };
   await agent.ask(question('x', 'b'), listeners, never);
   assert.deepEqual(heard, ['chosen b absent true', 'wo', 'rds']);

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { askedOf } from '../agent/asked.ts';
+import { chatAbout } from '../agent/asks.ts';
 import type { NamedTensor } from '../agent/ports.ts';
 
 const hash = (text: string) => `hash of ${text}`;
@@ -37,4 +38,8 @@ test('the hash of tensors tells apart what differs in anything', () => {
 test('of words it keeps what it kept', () => {
   const texts = { kind: 'embeddings', texts: ['one', 'two'] } as const;
   assert.deepEqual(askedOf(texts, hash, true), { sha256: 'hash of one\ntwo', chars: 7, text: 'one\ntwo' });
+  const chat = chatAbout('hi');
+  assert.equal(askedOf(chat, hash, true).text, 'user: hi');
+  const raw = { ...chat, messages: [], raw: 'Once upon' };
+  assert.deepEqual(askedOf(raw, hash, true), { sha256: 'hash of Once upon', chars: 9, text: 'Once upon' });
 });

@@ -19,6 +19,7 @@ const EVENTS = {
     model: null,
     features: features(),
     waitMs: 0,
+    keepAliveMs: null,
     atMs: 0,
   },
   loaded: { type: 'loaded', expert: 'a', cell: 'fast-1', report, atMs: 0 },

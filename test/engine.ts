@@ -1,5 +1,6 @@
 /** Loop, executor, desk and a fake runtime, joined as the agent joins them; what experts do is up to the test. */
 
+import { chatAbout } from '../agent/asks.ts';
 import { initialState } from '../agent/decide.ts';
 import { Desk } from '../agent/desk.ts';
 import { AgentError } from '../agent/errors.ts';
@@ -52,20 +53,12 @@ export const WORDS: Answer = {
   finish: 'stop',
   inputTokens: 1,
   outputTokens: 1,
+  cachedTokens: 0,
+  tokens: [],
 };
 
 export function chat(question: string): Ask {
-  return {
-    kind: 'chat',
-    messages: [{ role: 'user', content: question }],
-    question,
-    focus: question,
-    embedding: null,
-    maxTokens: null,
-    temperature: null,
-    seed: null,
-    stop: [],
-  };
+  return chatAbout(question);
 }
 
 export function unitVectors(texts: readonly string[]): Promise<Answer> {
@@ -88,6 +81,8 @@ export class Engine {
   /** What has begun and not ended. */
   readonly works = new Set<Work>();
   readonly faults: Event[] = [];
+  /** What experts were asked. */
+  readonly asks: Ask[] = [];
   readonly #executor: Executor;
   readonly #options: EngineOptions;
 
@@ -101,10 +96,13 @@ export class Engine {
           {
             residentBytes: 20 * MB,
             load: () => this.#work('load', id, () => undefined).then(() => undefined),
-            run: (ask, { onDelta }) =>
-              ask.kind === 'embeddings' && task === 'feature-extraction'
+            run: (ask, { onDelta }) => {
+              this.asks.push(ask);
+              const embeds = ask.kind === 'embeddings' && task === 'feature-extraction';
+              return embeds
                 ? embedding(ask.texts)
-                : this.#work('run', id, onDelta),
+                : this.#work('run', id, (text) => onDelta({ text, tokens: [] }));
+            },
           },
         ]),
       ),
@@ -122,7 +120,9 @@ export class Engine {
       runtime: this.runtime,
       catalog: {
         verify: (id) => this.#work('verify', id, () => undefined).then(() => undefined),
+        prepare: async () => {},
         examples: () => [],
+        systemPrompt: (id) => `I am ${id}.`,
       },
       memory: this.log,
       desk: this.desk,
@@ -138,12 +138,20 @@ export class Engine {
     this.callers.push(caller);
     this.desk.open(caller.id, {
       ask: chat(question),
-      listeners: { onDelta: (text) => caller.deltas.push(text) },
+      listeners: { onDelta: ({ text }) => caller.deltas.push(text) },
       answer: (reply) => caller.told.push({ reply }),
       refuse: (refusal) => caller.told.push({ refusal }),
     });
     const features = perceive(question);
-    this.loop.push({ type: 'request', request: caller.id, want: 'chat', model, features, waitMs });
+    this.loop.push({
+      type: 'request',
+      request: caller.id,
+      want: 'chat',
+      model,
+      features,
+      waitMs,
+      keepAliveMs: null,
+    });
     return caller;
   }
 

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
+import { encode } from '../agent/codec.ts';
 import { AgentError } from '../agent/errors.ts';
 import { hashRule } from '../agent/perception.ts';
 import type { Answer } from '../agent/ports.ts';
@@ -55,6 +56,19 @@ test('a run that fails is told once, by its own code', async () => {
   await engine.settled();
   assert.deepEqual(codes(caller), ['context_overflow']);
   assert.equal(engine.loop.state.leases.size, 0);
+});
+
+test('what is wrong with a request is told to its client, and not to the record', async () => {
+  const { engine, caller, run } = await running();
+  run.fail(new AgentError('bad_input', 'the schema names "secret"', { hint: 'Take "secret" out.' }));
+  await engine.settled();
+  const [told] = caller.told;
+  assert.ok(told !== undefined && 'refusal' in told);
+  assert.equal(told.refusal.failure.message, 'the schema names "secret"');
+  assert.equal(told.refusal.failure.hint, 'Take "secret" out.');
+  const record = [...engine.log.replay(0)];
+  assert.ok(record.some((item) => item.kind === 'entry' && item.event.type === 'released'));
+  assert.doesNotMatch(encode(record), /secret/);
 });
 
 /** With all that goes on in it. */
@@ -352,7 +366,7 @@ test('the desk tells whoever comes second nothing, and knows nobody afterwards',
   await engine.settled();
   engine.desk.answer(caller.id, WORDS, {});
   engine.desk.refuse(caller.id, { failure: failing(true).toFailure(), retryAfterMs: null, loading: null });
-  engine.desk.delta(caller.id, 'late');
+  engine.desk.delta(caller.id, { text: 'late', tokens: [] });
   assert.deepEqual([codes(caller), caller.deltas], [['model_not_found'], []]);
   assert.deepEqual([engine.desk.ask(caller.id), engine.desk.hasStarted(caller.id)], [null, false]);
 });

@@ -69,7 +69,14 @@ function setUp(options: { budgetMb?: number; onDecision?: (event: Event) => void
   return { clock, log, loop, acted, faults };
 }
 
-const request = { type: 'request', want: 'chat', model: null, features: features(), waitMs: null } as const;
+const request = {
+  type: 'request',
+  want: 'chat',
+  model: null,
+  features: features(),
+  waitMs: null,
+  keepAliveMs: null,
+} as const;
 
 test('events that come together are decided in order and recorded in one batch', async () => {
   const { loop, log, acted } = setUp();

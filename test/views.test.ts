@@ -28,6 +28,7 @@ const asked: Happening = {
   model: 'a',
   features: features(),
   waitMs: null,
+  keepAliveMs: null,
 };
 const loaded: Happening = { type: 'loaded', expert: 'a', cell: 'fast-1', report };
 const failedFetch: Happening = {
@@ -40,7 +41,7 @@ const none = () => null;
 test('an expert is shown with what its manifest says and where it is', () => {
   const manifest = manifestOf('a', { 'onnx/model.onnx': 'x' });
   const found: Package = { manifest, digest: 'd', directory: '/nowhere' };
-  const [absent] = expertViews(after(installed), () => found);
+  const [absent] = expertViews(after(installed), () => ({ ...found, origin: 'folder', prepared: null }));
   assert.equal(absent?.summary, 'made for a test');
   assert.deepEqual(
     [absent?.state, absent?.cell, absent?.leases, absent?.lastUsedMs],
@@ -84,7 +85,7 @@ test('one that leaves while its successor is broken is shown once: as itself, th
     ['resident'],
   );
   const [lease = 0] = leaving.leases.keys();
-  const outcome = { ok: true, error: null, stages: {} };
+  const outcome = { ok: true, error: null, stages: {}, keptBytes: 0, sources: 0 };
   const steps: Happening[] = [
     { type: 'released', lease, outcome },
     { type: 'unloaded', expert: 'a', cell: 'fast-1', cellBytes: 40 * MB },

@@ -1,5 +1,6 @@
 /**
- * The experts of this device: those that lie in `expertsDir`, and those that the configuration names with sources.
+ * The experts of this device: those that lie in `expertsDir`, those that were added by hand, and those that the
+ * configuration names with sources.
  * Tells the loop what is installed, what is still being fetched, and what is broken; a broken one stops no other.
  */
 import type { Config } from '../config.ts';
@@ -18,6 +19,8 @@ export interface CatalogOptions extends Places {
   readonly memory: Memory;
   readonly clock: Clock;
   readonly emit: (event: CatalogEvent) => void;
+  /** Makes what loads faster than the package itself; never rejects. Without it, experts load as they are. */
+  readonly prepare?: (found: Package) => Promise<void>;
 }
 
 /** One expert that is being fetched, over all its tries. */
@@ -83,8 +86,24 @@ export class ExpertCatalog implements Catalog {
     return checking;
   }
 
+  async prepare(id: ExpertId): Promise<void> {
+    const found = this.#packages.get(id);
+    if (found !== undefined) await this.#options.prepare?.(found);
+  }
+
   examples(id: ExpertId): readonly string[] {
     return this.#packages.get(id)?.manifest.routing.examples ?? [];
+  }
+
+  systemPrompt(id: ExpertId): string | null {
+    return this.#packages.get(id)?.manifest.assistant?.systemPrompt ?? null;
+  }
+
+  /** By which way a package came: added by hand, fetched for the configuration, or a folder among `expertsDir`. */
+  originOf({ directory }: Package): 'added' | 'fetched' | 'folder' {
+    const { addedDir, installDir } = this.#options;
+    if (directory.startsWith(`${installDir}/`)) return 'fetched';
+    return addedDir !== undefined && directory.startsWith(`${addedDir}/`) ? 'added' : 'folder';
   }
 
   /** Ends all fetches; nothing is told any more. */
@@ -110,8 +129,8 @@ export class ExpertCatalog implements Catalog {
     }
   }
 
-  #isFetched({ directory }: Package): boolean {
-    return directory.startsWith(`${this.#options.installDir}/`);
+  #isFetched(found: Package): boolean {
+    return this.originOf(found) === 'fetched';
   }
 
   #publish({ found, broken, missing }: Stock, { experts, embedder }: Config): void {
@@ -137,8 +156,9 @@ export class ExpertCatalog implements Catalog {
     const { memory, emit } = this.#options;
     const embedderDigest = embedder === null ? null : (this.#packages.get(embedder)?.digest ?? null);
     const pinned = wanted?.pinned ?? false;
+    const contextTokens = wanted?.contextTokens ?? null;
     try {
-      emit({ type: 'installed', expert: expertOf(one, { memory, embedderDigest, pinned }) });
+      emit({ type: 'installed', expert: expertOf(one, { memory, embedderDigest, pinned, contextTokens }) });
       this.#announced.delete(one.manifest.id);
     } catch (error) {
       this.#tellPending(one.manifest.id, one.manifest.version, { state: 'failed', error: toFailure(error) });

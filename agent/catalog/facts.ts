@@ -16,15 +16,25 @@ const BLIND_EXTRA_BYTES = 24 * 1024 ** 2;
 const BLIND_BYTES_PER_MS = 80_000;
 const BLIND_LOAD_MS = 150;
 
+/** Enough for a question with sources and an answer; more is for the configuration to say. */
+const DEFAULT_CONTEXT_TOKENS = 2_048;
+/** Taken where a manifest does not say: what a model of half a billion parameters needs. */
+const BLIND_CACHE_BYTES_PER_TOKEN = 24_576;
+
 export interface FactsOptions {
   readonly memory: Memory;
   /** Digest of the router's embedder, null while there is none. */
   readonly embedderDigest: string | null;
   readonly pinned: boolean;
+  /** Tokens of prompt and answer that a language model is to have room for; null takes the default. */
+  readonly contextTokens: number | null;
 }
 
 /** Throws AgentError `bad_expert` where the router's words are not those of the manifest. */
-export function expertOf(found: Package, { memory, embedderDigest, pinned }: FactsOptions): Expert {
+export function expertOf(
+  found: Package,
+  { memory, embedderDigest, pinned, contextTokens }: FactsOptions,
+): Expert {
   const { manifest, digest } = found;
   const { routing } = manifest;
   const learned = embedderDigest === null ? null : memory.prototypes(digest, embedderDigest);
@@ -39,7 +49,9 @@ export function expertOf(found: Package, { memory, embedderDigest, pinned }: Fac
     weightBytes: manifest.files
       .filter(({ path }) => path.startsWith(modelStem(manifest)))
       .reduce((sum, { bytes }) => sum + bytes, 0),
+    cacheBytes: cacheOf(manifest, contextTokens).bytes,
     needsEmbedding: manifest.task === 'retrieval',
+    assistant: manifest.assistant === undefined ? null : { base: manifest.assistant.base ?? null },
     pinned,
     routing: {
       languages: routing.languages,
@@ -48,6 +60,17 @@ export function expertOf(found: Package, { memory, embedderDigest, pinned }: Fac
       prototypes: routing.examples.length === 0 ? [] : learned,
     },
   };
+}
+
+/** Room for keys and values: one context, in which all conversations of the expert have their place. */
+export function cacheOf(
+  { task, model, tokenizer }: Manifest,
+  contextTokens: number | null,
+): { readonly tokens: number; readonly bytes: number } {
+  if (task !== 'text-generation') return { tokens: 0, bytes: 0 };
+  const most = tokenizer?.kind === 'huggingface' ? tokenizer.maxTokens : DEFAULT_CONTEXT_TOKENS;
+  const tokens = Math.min(contextTokens ?? DEFAULT_CONTEXT_TOKENS, most);
+  return { tokens, bytes: tokens * (model.cacheBytesPerToken ?? BLIND_CACHE_BYTES_PER_TOKEN) };
 }
 
 /** The graph and its external data share this beginning: `onnx/model`. */

@@ -243,7 +243,8 @@ async function isWhole(path: string, file: ManifestFile): Promise<boolean> {
   return info !== null && info.size === file.bytes && (await hashFile(path)) === file.sha256;
 }
 
-async function checkRoom(directory: string, neededBytes: number, id: string): Promise<void> {
+/** Rejects with AgentError `disk_full` where the disk has not that much room, and some to spare. */
+export async function checkRoom(directory: string, neededBytes: number, id: string): Promise<void> {
   const { bavail, bsize } = await statfs(directory);
   const freeBytes = bavail * bsize;
   if (freeBytes >= neededBytes + DISK_RESERVE_BYTES) return;
@@ -257,7 +258,8 @@ async function checkRoom(directory: string, neededBytes: number, id: string): Pr
   );
 }
 
-async function writeDurably(path: string, bytes: Buffer): Promise<void> {
+/** Resolves when the bytes are on the disk; the name is, once its folder was synced. */
+export async function writeDurably(path: string, bytes: Buffer): Promise<void> {
   const handle = await open(path, 'w', 0o644);
   try {
     await handle.writeFile(bytes);
@@ -267,7 +269,7 @@ async function writeDurably(path: string, bytes: Buffer): Promise<void> {
   }
 }
 
-async function syncDirectory(path: string): Promise<void> {
+export async function syncDirectory(path: string): Promise<void> {
   const handle = await open(path, 'r');
   try {
     await handle.sync();

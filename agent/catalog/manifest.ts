@@ -107,6 +107,13 @@ export const ManifestSchema = Type.Object(
         /** The graph's inputs and outputs by name, as the loader checks them against the session. */
         inputs: Type.Record(Type.String(), Type.String()),
         outputs: Type.Record(Type.String(), Type.String()),
+        cacheBytesPerToken: Type.Optional(
+          Type.Integer({
+            minimum: 1,
+            description:
+              'Keys and values of one token of a language model; `expertd add` reads it from the graph.',
+          }),
+        ),
       },
       strict,
     ),
@@ -150,6 +157,17 @@ export const ManifestSchema = Type.Object(
         vocabulary: Type.Optional(InnerPath),
       },
       strict,
+    ),
+    /** A `retrieval` expert that does not answer itself: a language model speaks from what it finds. */
+    assistant: Type.Optional(
+      Type.Object(
+        {
+          /** The language model; the generalist of the configuration where it is not given. */
+          base: Type.Optional(ExpertIdSchema),
+          systemPrompt: Type.String({ minLength: 1, maxLength: 4_000 }),
+        },
+        strict,
+      ),
     ),
     /** A `tensor` expert's `input` is the JSON of an inference request of the Open Inference Protocol. */
     golden: Type.Array(Type.Object({ input: Type.String(), output: Type.Unknown() }, strict), {

@@ -36,7 +36,7 @@ export function parseManifest(bytes: Buffer, where: string): Manifest {
     );
   }
   const { value: manifest, problem } = check(value);
-  if (manifest !== null) return checkPaths(checkId(manifest, where), where);
+  if (manifest !== null) return checkPaths(checkAssistant(checkId(manifest, where), where), where);
   throw badExpert(
     `${where}: ${problem.message}`,
     problem.hint ?? 'schema/expert.schema.json describes the file.',
@@ -48,6 +48,23 @@ function checkId(manifest: Manifest, where: string): Manifest {
   throw badExpert(
     `${where}: "${RESERVED_ID}" is the name that lets the router choose, and no expert's`,
     'Give it another id.',
+  );
+}
+
+/** Sources come from `retrieval`, and somebody else speaks from them. */
+function checkAssistant(manifest: Manifest, where: string): Manifest {
+  const { assistant, task, id } = manifest;
+  if (assistant === undefined) return manifest;
+  if (task !== 'retrieval') {
+    throw badExpert(
+      `${where}: "assistant" belongs to an expert whose task is "retrieval", and this one does "${task}"`,
+      'Leave it out, or put the index into an expert of its own.',
+    );
+  }
+  if (assistant.base !== id) return manifest;
+  throw badExpert(
+    `${where}: "assistant.base" is the expert itself`,
+    'Name a language model, or leave it out: then the generalist of the configuration speaks.',
   );
 }
 

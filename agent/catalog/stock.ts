@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import type { Config } from '../config.ts';
 import { AgentError, toFailure } from '../errors.ts';
 import type { ExpertId, Failure } from '../types.ts';
+import { type AddedFolder, addedFolders } from './added.ts';
 import { findFetched } from './fetch.ts';
 import { badExpert, type Package, readPackage } from './package.ts';
 
@@ -21,20 +22,25 @@ export interface Places {
   readonly expertsDir: string;
   /** Where fetched packages are kept. */
   readonly installDir: string;
+  /** Where those are kept that were added by hand; nowhere if it is not given. */
+  readonly addedDir?: string;
 }
 
-/** An expert that the configuration gives sources comes from there, even if a folder bears its id. */
+/**
+ * Where an id is found in several places, what says most clearly what is wanted here wins: sources that the
+ * configuration gives, then what was added on this device by hand, then the folder that came with expertd.
+ */
 export async function takeStock(places: Places, experts: readonly Wanted[]): Promise<Stock> {
   const wanted = new Map(experts.map((one) => [one.id, one]));
   const found = new Map<ExpertId, Package>();
   const broken = new Map<string, Failure>();
-  for (const name of foldersIn(places.expertsDir)) {
-    const one = wanted.get(name);
-    if (one !== undefined && one.sources.length > 0) continue;
+  for (const { id, directory } of foldersOf(places)) {
+    const one = wanted.get(id);
+    if (found.has(id) || broken.has(id) || (one !== undefined && one.sources.length > 0)) continue;
     try {
-      found.set(name, readFolder(join(places.expertsDir, name), name, one?.version));
+      found.set(id, readFolder(directory, id, one?.version));
     } catch (error) {
-      broken.set(name, toFailure(error));
+      broken.set(id, toFailure(error));
     }
   }
   const missing: Wanted[] = [];
@@ -45,6 +51,12 @@ export async function takeStock(places: Places, experts: readonly Wanted[]): Pro
     else found.set(one.id, fetched);
   }
   return { found, broken, missing };
+}
+
+/** Those that were added come first. */
+function foldersOf({ addedDir, expertsDir }: Places): readonly AddedFolder[] {
+  const shipped = foldersIn(expertsDir).map((id) => ({ id, directory: join(expertsDir, id) }));
+  return addedDir === undefined ? shipped : [...addedFolders(addedDir), ...shipped];
 }
 
 function readFolder(directory: string, name: string, version: string | undefined): Package {

@@ -2,7 +2,9 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { Duplex, Readable } from 'node:stream';
 import type { Manifest } from '../catalog/manifest.ts';
+import type { Prepared } from '../catalog/prepared.ts';
 import { AgentError } from '../errors.ts';
+import type { Piece } from '../generation.ts';
 import { readOomKills } from '../linux/process.ts';
 import type { Ask, NamedTensor, RunCall, RunReport } from '../ports.ts';
 import type { CellId, ExpertId, Lane, LeaseId, LoadReport } from '../types.ts';
@@ -20,10 +22,16 @@ export interface CellCommand {
   readonly env?: Readonly<Record<string, string>>;
 }
 
-/** An expert on the disk: absolute path of its folder, and its manifest as it was validated. */
+/** An expert on the disk, and what it may take. */
 export interface ExpertPackage {
+  /** Absolute path of its folder. */
   readonly directory: string;
+  /** As it was validated. */
   readonly manifest: Manifest;
+  /** What was made of it on this device; null: nothing that can be used. */
+  readonly prepared: Prepared | null;
+  /** Most bytes of keys and values that it may hold, for all its conversations together. */
+  readonly cacheBytes: number;
 }
 
 /** What is logged about cells; never the text of a request. Fits a pino logger. */
@@ -89,21 +97,22 @@ export class Cell {
     }
   }
 
-  load(expert: ExpertId, { directory, manifest }: ExpertPackage): Promise<LoadReport> {
+  load(expert: ExpertId, found: ExpertPackage): Promise<LoadReport> {
+    const { directory, manifest, prepared, cacheBytes } = found;
     return this.#call(
-      (call) => ({ type: 'load', call, expert, directory, manifest }),
+      (call) => ({ type: 'load', call, expert, directory, manifest, prepared, cacheBytes }),
       (message) => (message.type === 'loaded' ? message.report : undefined),
     );
   }
 
-  unload(expert: ExpertId): Promise<number | null> {
+  unload(expert: ExpertId, part: 'all' | 'kept'): Promise<number | null> {
     return this.#call(
-      (call) => ({ type: 'unload', call, expert }),
+      (call) => ({ type: 'unload', call, expert, part }),
       (message) => (message.type === 'unloaded' ? message.cellBytes : undefined),
     );
   }
 
-  run({ lease, expert, ask }: RunCall, onDelta: (text: string) => void): Promise<RunReport> {
+  run({ lease, expert, ask }: RunCall, onDelta: (piece: Piece) => void): Promise<RunReport> {
     return this.#call(
       (call) => ({ type: 'run', call, lease, expert, ask }),
       (message) => (message.type === 'answered' && answers(message.report, ask) ? message.report : undefined),
@@ -202,7 +211,7 @@ export class Cell {
   #call<T>(
     message: (call: number) => ToCell,
     read: (message: FromCell) => T | undefined,
-    onDelta?: (text: string) => void,
+    onDelta?: (piece: Piece) => void,
   ): Promise<T> {
     const { promise, resolve, reject } = Promise.withResolvers<T>();
     if (this.#ended || this.#ending !== null) {
@@ -212,7 +221,7 @@ export class Cell {
     const call = this.#nextCall++;
     const take = (answer: FromCell) => {
       if (answer.type === 'delta') {
-        onDelta?.(answer.text);
+        onDelta?.(answer.piece);
         return onDelta !== undefined;
       }
       const value = read(answer);

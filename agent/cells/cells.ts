@@ -1,4 +1,5 @@
 /** The cells of an agent: `Runtime` over child processes. Never imports ONNX Runtime. */
+import type { Piece } from '../generation.ts';
 import type { OnCellExit, RunCall, RunReport, Runtime } from '../ports.ts';
 import type { CellId, ExpertId, Lane, LeaseId, LoadReport } from '../types.ts';
 import { Cell, type CellCommand, type CellLog, cellExited, type ExpertPackage } from './cell.ts';
@@ -34,11 +35,11 @@ export class Cells implements Runtime {
     return this.#start(cell, lane).load(expert, found);
   }
 
-  async unload(cell: CellId, expert: ExpertId): Promise<number | null> {
-    return this.#running(cell).unload(expert);
+  async unload(cell: CellId, expert: ExpertId, part: 'all' | 'kept'): Promise<number | null> {
+    return this.#running(cell).unload(expert, part);
   }
 
-  async run(call: RunCall, onDelta: (text: string) => void): Promise<RunReport> {
+  async run(call: RunCall, onDelta: (piece: Piece) => void): Promise<RunReport> {
     return this.#running(call.cell).run(call, onDelta);
   }
 

@@ -1,10 +1,12 @@
 /** What the agent and a cell say to each other. Every call gets one answer with its number, except `cancel` and `stop`. */
 import type { Manifest } from '../catalog/manifest.ts';
+import type { Prepared } from '../catalog/prepared.ts';
+import type { Piece } from '../generation.ts';
 import type { Ask, RunReport } from '../ports.ts';
 import type { ExpertId, Failure, LeaseId, LoadReport } from '../types.ts';
 
 /** To be raised with every change below: an agent must not talk to a cell of a newer executable. */
-export const PROTOCOL = 2;
+export const PROTOCOL = 3;
 /** The end of the channel in the cell: the first file descriptor after stdin, stdout and stderr. */
 export const CHANNEL_FD = 3;
 
@@ -15,8 +17,16 @@ export type ToCell =
       readonly expert: ExpertId;
       readonly directory: string;
       readonly manifest: Manifest;
+      readonly prepared: Prepared | null;
+      readonly cacheBytes: number;
     }
-  | { readonly type: 'unload'; readonly call: number; readonly expert: ExpertId }
+  /** `kept`: only what it keeps for later runs. */
+  | {
+      readonly type: 'unload';
+      readonly call: number;
+      readonly expert: ExpertId;
+      readonly part: 'all' | 'kept';
+    }
   | {
       readonly type: 'run';
       readonly call: number;
@@ -32,6 +42,6 @@ export type FromCell =
   | { readonly type: 'loaded'; readonly call: number; readonly report: LoadReport }
   /** PSS right after, null for "no data". */
   | { readonly type: 'unloaded'; readonly call: number; readonly cellBytes: number | null }
-  | { readonly type: 'delta'; readonly call: number; readonly text: string }
+  | { readonly type: 'delta'; readonly call: number; readonly piece: Piece }
   | { readonly type: 'answered'; readonly call: number; readonly report: RunReport }
   | { readonly type: 'failed'; readonly call: number; readonly failure: Failure };

@@ -4,6 +4,7 @@
  * throws AgentError `malformed`, which ends the cell.
  */
 import { AgentError } from '../errors.ts';
+import type { Piece, SaidToken, TokenChance } from '../generation.ts';
 import type { Answer, Label, NamedTensor, Passage, RunReport } from '../ports.ts';
 import { elementCount, fitsType, isElementType } from '../tensors.ts';
 import type { Failure, LoadReport } from '../types.ts';
@@ -14,6 +15,8 @@ const MAX_NAME = 1_000;
 const MAX_ITEMS = 100_000;
 const MAX_STAGES = 32;
 const MAX_DIMENSIONS = 65_536;
+/** What the impossible is given. */
+const LEAST_LOGPROB = -9_999;
 
 type Fields = Readonly<Record<string, unknown>>;
 
@@ -29,7 +32,7 @@ export function readMessage(value: unknown): FromCell {
     case 'unloaded':
       return { type, call, cellBytes: countOrNull(message, 'cellBytes') };
     case 'delta':
-      return { type, call, text: string(message, 'text', MAX_TEXT) };
+      return { type, call, piece: piece(object(message['piece'], 'piece')) };
     case 'answered':
       return { type, call, report: runReport(object(message['report'], 'report')) };
     case 'failed':
@@ -56,6 +59,7 @@ function runReport(fields: Fields): RunReport {
   return {
     answer: answer(object(fields['answer'], 'answer')),
     stages: Object.fromEntries(names.map((name) => [name, amount(stages, name)])),
+    keptBytes: count(fields, 'keptBytes'),
   };
 }
 
@@ -74,12 +78,38 @@ function answer(fields: Fields): Answer {
     case 'text': {
       const { finish } = fields;
       if (finish !== 'stop' && finish !== 'length' && finish !== 'cancelled') throw malformed('finish');
-      const text = string(fields, 'text', MAX_TEXT);
-      return { kind, text, finish, inputTokens, outputTokens: count(fields, 'outputTokens') };
+      const { text, tokens } = piece(fields);
+      const outputTokens = count(fields, 'outputTokens');
+      return {
+        kind,
+        text,
+        finish,
+        inputTokens,
+        outputTokens,
+        cachedTokens: count(fields, 'cachedTokens'),
+        tokens,
+      };
     }
     default:
       throw malformed('kind');
   }
+}
+
+function piece(fields: Fields): Piece {
+  return { text: string(fields, 'text', MAX_TEXT), tokens: list(fields, 'tokens', saidToken) };
+}
+
+function saidToken(value: unknown): SaidToken {
+  const fields = object(value, 'tokens');
+  return { ...tokenChance(fields), top: list(fields, 'top', tokenChance) };
+}
+
+function tokenChance(value: unknown): TokenChance {
+  const fields = object(value, 'tokens');
+  const { bytes, logprob } = fields;
+  if (!(bytes instanceof Uint8Array) || bytes.length > MAX_NAME) throw malformed('bytes');
+  if (typeof logprob !== 'number' || !(logprob >= LEAST_LOGPROB && logprob <= 0)) throw malformed('logprob');
+  return { id: count(fields, 'id'), text: string(fields, 'text', MAX_NAME), bytes, logprob };
 }
 
 function label(value: unknown): Label {

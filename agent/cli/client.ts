@@ -30,9 +30,9 @@ export class AgentClient {
     return readJson<T>(await this.#send('POST', path, bodyOf(body)));
   }
 
-  /** The reply as it comes, for streams; its status was good. */
-  stream(path: string, body: object): Promise<Response> {
-    return this.#send('POST', path, bodyOf(body));
+  /** The reply as it comes, for streams; its status was good. Rejects with the signal's reason once that aborts. */
+  stream(path: string, body: object, signal?: AbortSignal): Promise<Response> {
+    return this.#send('POST', path, { ...bodyOf(body), ...(signal === undefined ? {} : { signal }) });
   }
 
   /** The agent's events after the decision `lastId`, empty for none, until `signal` aborts. */
@@ -50,7 +50,7 @@ export class AgentClient {
     } catch (error) {
       throw new CliError(EXIT.notRunning, `no agent answers at ${this.#url} (${causeOf(error)})`, START_HINT);
     }
-    if (!response.ok) throw await refusalOf(response);
+    if (!response.ok) throw new RefusedError(response, await response.text());
     return response;
   }
 }
@@ -133,13 +133,46 @@ function bodyOf(body: object | undefined): RequestInit {
   return { headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) };
 }
 
-/** A failed reply: 500s are failures, everything else is a refusal that the user can do something about. */
-async function refusalOf(response: Response): Promise<CliError> {
-  const text = await response.text();
-  const exitCode = response.status === 500 ? EXIT.failed : EXIT.refused;
-  const message = errorMessage(text) ?? `the agent answered ${response.status}`;
-  const decision = response.headers.get('x-expertd-decision');
-  return new CliError(exitCode, message, decision === null ? null : `Why: expertd explain ${decision}`);
+/** What an expert that is on its way is doing, as the agent tells it with a 503. */
+export interface LoadingNote {
+  readonly state: string;
+  /** 0 to 1. */
+  readonly progress: number | null;
+}
+
+/** A failed reply, with what it says about trying again. */
+export class RefusedError extends CliError {
+  readonly status: number;
+  /** Number of the decision that refused. */
+  readonly decision: string | null;
+  readonly retryAfterMs: number | null;
+  readonly loading: LoadingNote | null;
+
+  constructor(response: Response, text: string) {
+    const decision = response.headers.get('x-expertd-decision');
+    const retryAfter = Number(response.headers.get('retry-after') ?? Number.NaN);
+    // 500s are failures, everything else is a refusal that the user can do something about.
+    super(
+      response.status === 500 ? EXIT.failed : EXIT.refused,
+      errorMessage(text) ?? `the agent answered ${response.status}`,
+      decision === null ? null : `Why: expertd explain ${decision}`,
+    );
+    this.status = response.status;
+    this.decision = decision;
+    this.retryAfterMs = Number.isFinite(retryAfter) ? retryAfter * 1_000 : null;
+    this.loading = loadingIn(text);
+  }
+}
+
+function loadingIn(text: string): LoadingNote | null {
+  try {
+    const { loading } = JSON.parse(text) as { loading?: { state?: unknown; progress?: unknown } };
+    if (typeof loading?.state !== 'string') return null;
+    const { state, progress } = loading;
+    return { state, progress: typeof progress === 'number' ? progress : null };
+  } catch {
+    return null;
+  }
 }
 
 export function errorMessage(text: string): string | null {

@@ -1,6 +1,8 @@
 /** From the words of a command line to a command: help, version, near misses, and how errors end. */
 import { didYouMean } from '../nearest.ts';
+import { type Additions, addCommand } from './add.ts';
 import { ask } from './ask.ts';
+import { chatCommand } from './chat.ts';
 import { type Checks, checkCommand } from './check.ts';
 import { decisions } from './decisions.ts';
 import { doctorCommand } from './doctor.ts';
@@ -8,13 +10,27 @@ import { experts } from './experts.ts';
 import { explain } from './explain.ts';
 import { CliError, type Command, EXIT, type Io } from './io.ts';
 import { printable } from './print.ts';
+import { removeCommand } from './remove.ts';
 import { route } from './route.ts';
 import { status } from './status.ts';
 import { top } from './top.ts';
 
 /** All commands but `start`, which belongs to main.ts. */
-export function clientCommands(checks: Checks): readonly Command[] {
-  return [ask, route, status, top, experts, decisions, explain, checkCommand(checks), doctorCommand(checks)];
+export function clientCommands(checks: Checks, additions: Additions): readonly Command[] {
+  return [
+    ask,
+    chatCommand(),
+    route,
+    status,
+    top,
+    experts,
+    addCommand(additions),
+    removeCommand(additions),
+    decisions,
+    explain,
+    checkCommand(checks),
+    doctorCommand(checks),
+  ];
 }
 
 /**

@@ -19,7 +19,8 @@ export const experts: Command = {
        expertd experts [FLAGS] load|unload|pin|unpin|clear ID
 
 A pinned expert is never evicted. "clear" takes an expert out of quarantine.
-A size with "<" is a bound: the expert was never loaded here.
+A size with "<" is a bound: the expert was never loaded here. FROM says how it came: "added" by hand, "fetched" for the
+configuration, or in the "folder" of experts.
 
 ${AGENT_FLAGS_HELP}`,
 
@@ -61,12 +62,16 @@ function list(views: readonly ExpertView[]): string {
     view.task ?? '-',
     stateOf(view),
     sizeOf(view),
+    view.origin ?? '-',
     String(view.uses),
     time(view.lastUsedMs),
   ]);
   const broken = views.filter(({ error }) => error !== null).map((view) => `\n${view.id}: ${errorOf(view)}`);
   return (
-    table(['ID', 'VERSION', 'TASK', 'STATE', 'MEMORY', 'USES', 'LAST USED'], rows, ['MEMORY', 'USES']) +
+    table(['ID', 'VERSION', 'TASK', 'STATE', 'MEMORY', 'FROM', 'USES', 'LAST USED'], rows, [
+      'MEMORY',
+      'USES',
+    ]) +
     broken.join('') +
     (broken.length > 0 ? '\n' : '')
   );
@@ -82,6 +87,7 @@ function detail(view: ExpertView): string {
     ['summary', view.summary],
     ['license', view.license],
     ['source', view.source],
+    ['came', originOf(view)],
     ['state', stateOf(view)],
     ['cell', view.cell],
     [
@@ -95,6 +101,12 @@ function detail(view: ExpertView): string {
     ['error', view.error === null ? null : errorOf(view)],
   ];
   return lines.flatMap(([name, text]) => (text === null ? [] : [`${name.padEnd(9)} ${text}\n`])).join('');
+}
+
+function originOf({ origin }: ExpertView): string | null {
+  if (origin === 'added') return 'by hand: expertd add';
+  if (origin === 'fetched') return 'fetched for the configuration';
+  return origin === 'folder' ? 'in the folder of experts' : null;
 }
 
 function stateOf({ state, progress, pinned, leases }: ExpertView): string {

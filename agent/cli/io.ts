@@ -15,7 +15,25 @@ export interface Io {
   readonly isTTY: boolean;
   /** For commands that draw; missing or null where stdout is no terminal. */
   readonly terminal?: Terminal | null;
+  /** For commands that talk; missing or null where stdin or stdout is no terminal. */
+  readonly dialogue?: Dialogue | null;
 }
+
+/** A terminal at which somebody writes lines. */
+export interface Dialogue {
+  columns(): number;
+  /** What is entered after `prompt`; lines that are pasted at once come together. */
+  read(prompt: string): Promise<Entered>;
+  /** Calls for every Ctrl-C that comes while nothing is read; returns what ends that. */
+  onInterrupt(listener: () => void): () => void;
+}
+
+export type Entered =
+  | { readonly kind: 'text'; readonly text: string }
+  /** Ctrl-C; `discarded`: there was text in the line. */
+  | { readonly kind: 'interrupt'; readonly discarded: boolean }
+  /** Ctrl-D, or the terminal is gone. */
+  | { readonly kind: 'end' };
 
 /** A screen and a keyboard. */
 export interface Terminal {

@@ -8,7 +8,8 @@ import type { Failure, Loading } from '../types.ts';
 
 /** Code -> HTTP status. A code that is not listed is a bug and answers 500. */
 export const STATUSES: Readonly<Record<string, number>> = {
-  // What the core refuses.
+  // What the core and the catalog refuse.
+  bad_config: 500,
   queue_full: 429,
   loading: 503,
   fetching: 503,
@@ -26,11 +27,13 @@ export const STATUSES: Readonly<Record<string, number>> = {
   load_failed: 500,
   bad_expert: 500,
   run_failed: 500,
+  bad_logits: 500,
   cell_exited: 500,
   deadline: 504,
   shutting_down: 503,
-  // Nobody reads it; the number is nginx's for a client that closed its request.
+  // Nobody reads them; the number is nginx's for a client that closed its request.
   hung_up: 499,
+  cancelled: 499,
   internal: 500,
   // What the HTTP server refuses before the core hears of it.
   bad_json: 400,
@@ -42,6 +45,7 @@ export const STATUSES: Readonly<Record<string, number>> = {
   forbidden_origin: 403,
   not_found: 404,
   method_not_allowed: 405,
+  not_supported: 501,
   not_representable: 406,
   body_too_large: 413,
   uri_too_long: 414,
@@ -99,6 +103,11 @@ export class FieldError extends AgentError {
   }
 }
 
+/** A refusal of the core whose cause is one field of the request. */
+export interface FieldRefusal extends Refusal {
+  readonly param: string;
+}
+
 /** What is known of an error beyond its failure. */
 export interface Problem {
   readonly failure: Failure;
@@ -126,8 +135,9 @@ export function problemOf(error: unknown, limitBytes: number): Problem {
   };
 }
 
-/** The body of a failed reply in the dialect of the API that was called: under `/v2` it is the protocol's. */
+/** The body of a failed reply in the dialect of the API that was called: that of `/v2`, of `/api`, or OpenAI's. */
 export function errorBodyAt(url: string, problem: Problem): object {
+  if (/^\/api(?![^/?])/.test(url)) return ollamaBodyOf(problem);
   return /^\/v2(?![^/?])/.test(url) ? { error: sentence(problem.failure) } : bodyOf(problem);
 }
 
@@ -137,12 +147,31 @@ export type Extras = Readonly<Record<string, unknown>>;
 export function bodyOf(problem: Problem, extras: Extras = {}): object {
   const { failure, status, param, decision, loading } = problem;
   return {
-    error: { message: sentence(failure), type: typeOf(status), param, code: failure.code },
+    error: { message: sentence(failure), type: typeOf(status), param, code: codeOf(failure) },
     ...(decision === null ? {} : { decision }),
-    ...(loading === null
-      ? {}
-      : { loading: { state: loading.state, progress: loading.progress, eta_seconds: loading.etaSeconds } }),
+    ...(loading === null ? {} : { loading: loadingBody(loading) }),
     ...extras,
+  };
+}
+
+/** Programs look for OpenAI's own word, to send less and try again. */
+function codeOf({ code }: Failure): string {
+  return code === 'context_overflow' ? 'context_length_exceeded' : code;
+}
+
+function loadingBody({ state, progress, etaSeconds }: Loading): object {
+  return { state, progress, eta_seconds: etaSeconds };
+}
+
+/** In Ollama's words `error` is a sentence; what is ours stands beside it. */
+export function ollamaBodyOf(problem: Problem): object {
+  const { failure, decision, loading } = problem;
+  const { message, hint, code } = failure;
+  return {
+    error: hint === null ? message : `${message.replace(/\.$/, '')}. ${hint}`,
+    code,
+    ...(decision === null ? {} : { decision }),
+    ...(loading === null ? {} : { loading: loadingBody(loading) }),
   };
 }
 
@@ -158,9 +187,11 @@ export function headersOf(problem: Problem): Record<string, string> {
   return headers;
 }
 
-/** Message and hint as the one text that clients show. */
+/** Message and hint as the one text that clients show. The name of a field at its beginning stays as it is. */
 export function sentence(failure: Failure): string {
-  const message = failure.message.charAt(0).toUpperCase() + failure.message.slice(1);
+  const isName = /^\w*_/.test(failure.message);
+  const first = failure.message.charAt(0);
+  const message = (isName ? first : first.toUpperCase()) + failure.message.slice(1);
   const closed = /[.!?]$/.test(message) ? message : `${message}.`;
   return failure.hint === null ? closed : `${closed} ${failure.hint}`;
 }
@@ -174,6 +205,7 @@ function typeOf(status: number): string {
 
 function paramOf(error: unknown, failure: Failure): string | null {
   if (error instanceof FieldError) return error.param === '' ? null : error.param;
+  if (isRefusal(error) && 'param' in error) return String(error.param);
   return failure.code === 'model_not_found' ? 'model' : null;
 }
 

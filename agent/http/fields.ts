@@ -1,5 +1,5 @@
 /**
- * Fields of OpenAI's requests that do nothing here. One that would change the answer is refused by name, unless its
+ * Fields of requests that do nothing here, above all OpenAI's. One that would change the answer is refused by name, unless its
  * value asks for nothing; one that only describes the call is accepted. A field in no table is refused as unknown.
  * null means "not given", as it does to OpenAI.
  */
@@ -16,12 +16,11 @@ interface FieldRule {
 
 export type FieldTable = Readonly<Record<string, FieldRule>>;
 
-const any = (why: string): FieldRule => ({ accepts: 'any', why });
-const only = (values: readonly unknown[], why: string): FieldRule => ({ accepts: values, why });
+export const any = (why: string): FieldRule => ({ accepts: 'any', why });
+export const only = (values: readonly unknown[], why: string): FieldRule => ({ accepts: values, why });
 
-const NO_TOOLS = 'experts do not call tools';
-const NO_SAMPLING = 'experts have no such control over sampling';
-const ONE_MODALITY = 'experts read and write text only';
+export const NO_TOOLS = 'experts do not call tools';
+export const ONE_MODALITY = 'experts read and write text only';
 const NOT_STORED = 'nothing is stored for later retrieval';
 
 export const CHAT_FIELDS: FieldTable = {
@@ -39,16 +38,17 @@ export const CHAT_FIELDS: FieldTable = {
   function_call: only(['none', 'auto'], NO_TOOLS),
   modalities: only([['text']], ONE_MODALITY),
   audio: only([], ONE_MODALITY),
-  logprobs: only([false], 'log probabilities are not given'),
-  top_logprobs: only([0], 'log probabilities are not given'),
-  logit_bias: only([{}], NO_SAMPLING),
-  top_p: only([1], NO_SAMPLING),
-  presence_penalty: only([0], NO_SAMPLING),
-  frequency_penalty: only([0], NO_SAMPLING),
   prediction: only([], 'experts do not use predicted output'),
   reasoning_effort: only(['none'], 'experts do not reason before they answer'),
   verbosity: only(['medium'], 'experts have no such control'),
   web_search_options: only([], 'experts do not search the web'),
+};
+
+export const COMPLETION_FIELDS: FieldTable = {
+  user: any('names the caller'),
+  n: only([1], 'one answer is given a request'),
+  best_of: only([1], 'one answer is given a request'),
+  suffix: only([''], 'experts continue a text and do not fill gaps'),
 };
 
 export const STREAM_OPTION_FIELDS: FieldTable = {
@@ -93,6 +93,23 @@ export function screen(
     if (!rule.accepts.some((harmless) => isDeepStrictEqual(harmless, value))) throw unsupported(field, rule);
   }
   return kept;
+}
+
+/** Throws where there is no model: the error names the one that always works. */
+export function needModel(body: Json): void {
+  if (body['model'] !== undefined) return;
+  throw new FieldError(
+    'bad_input',
+    'model',
+    '"model" is missing',
+    'Send "auto" to let the router choose an expert.',
+  );
+}
+
+export type Json = Readonly<Record<string, unknown>>;
+
+export function isObject(value: unknown): value is Json {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 function unknown(field: string, key: string, names: readonly string[]): FieldError {

@@ -4,7 +4,7 @@
  * counted there too: a reader asks the same of them.
  */
 import { Counter, Histogram, type Registry } from 'prom-client';
-import type { AskRequest, Reply } from '../service.ts';
+import type { Reply } from '../service.ts';
 import type { Want } from '../types.ts';
 
 /** The conventions' own boundaries, and finer ones below: small models answer in a few milliseconds. */
@@ -17,9 +17,12 @@ const FIRST_TOKEN_BUCKETS = [
 ];
 const NEXT_TOKEN_BUCKETS = [0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1, 2.5];
 
+/** What an expert can be asked to do. */
+export type Work = Exclude<Want, 'load'>;
+
 /** `infer` is ours: the conventions have no word for it. */
 const OPERATIONS = { chat: 'chat', embeddings: 'embeddings', tensors: 'infer' } as const satisfies Record<
-  Want,
+  Work,
   string
 >;
 const PROVIDER = 'expertd';
@@ -29,7 +32,7 @@ const ENDED = [...SUBJECT, 'error_type'] as const;
 
 /** How one request ended. */
 export interface Ended {
-  readonly want: AskRequest['want'];
+  readonly want: Work;
   /** The expert that answered, or was named; empty where there is none. Names that nobody installed have no bound. */
   readonly expert: string;
   readonly seconds: number;
@@ -45,6 +48,7 @@ export class GenAiMetrics {
   readonly #firstToken: Histogram<(typeof SUBJECT)[number]>;
   readonly #nextToken: Histogram<(typeof SUBJECT)[number]>;
   readonly #tokens: Counter<'expert' | 'type'>;
+  readonly #cachedTokens: Counter<'expert'>;
 
   constructor(registry: Registry) {
     const registers = [registry];
@@ -75,6 +79,12 @@ export class GenAiMetrics {
       labelNames: ['expert', 'type'],
       registers,
     });
+    this.#cachedTokens = new Counter({
+      name: 'expertd_cached_tokens_total',
+      help: 'Input tokens that did not have to be read again: an earlier request began with them.',
+      labelNames: ['expert'],
+      registers,
+    });
   }
 
   ended({ want, expert, seconds, firstTokenSeconds, answer, error }: Ended): void {
@@ -87,8 +97,9 @@ export class GenAiMetrics {
     if (answer === null) return;
     this.#tokens.inc({ expert, type: 'input' }, answer.inputTokens);
     if (answer.kind !== 'text') return;
-    const { outputTokens } = answer;
+    const { outputTokens, cachedTokens } = answer;
     this.#tokens.inc({ expert, type: 'output' }, outputTokens);
+    this.#cachedTokens.inc({ expert }, cachedTokens);
     if (firstTokenSeconds === null) return;
     this.#firstToken.observe(subject, firstTokenSeconds);
     if (outputTokens > 1)

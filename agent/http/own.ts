@@ -4,8 +4,8 @@ import { Type } from 'typebox';
 import { AgentError } from '../errors.ts';
 import type { ExpertView, Service } from '../service.ts';
 import { splitMessage } from '../words.ts';
+import type { Dispatch } from './dispatch.ts';
 import { FieldError } from './errors.ts';
-import type { Dispatch } from './openai/dispatch.ts';
 import { bodyCheck, queryCheck } from './validate.ts';
 
 const strict = { additionalProperties: false } as const;
@@ -49,6 +49,11 @@ export function addOwnApi(app: FastifyInstance, dispatch: Dispatch): void {
     const { question } = checkRoute(request.body);
     if (question.trim() === '') throw new FieldError('bad_input', 'question', '"question" is empty');
     return service.route(splitMessage(question));
+  });
+  app.post('/expertd/v1/reload', async (request) => {
+    checkCommand(request.body ?? {});
+    await service.reload();
+    return { experts: service.experts() };
   });
   addDecisions(app, service);
 }

@@ -3,6 +3,7 @@ import type { FastifyContextConfig, FastifyInstance, FastifyRequest, HTTPMethods
 import { AgentError } from '../errors.ts';
 import { didYouMean } from '../nearest.ts';
 import { bodyTooLarge, unsupportedMediaType } from './errors.ts';
+import { utf8Of } from './unicode.ts';
 
 const METHODS: readonly HTTPMethods[] = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'];
 /** A refused body is read to its end, so that the client sees the reply and not a broken pipe; but only so much. */
@@ -59,11 +60,18 @@ declare module 'fastify' {
   interface FastifyContextConfig {
     /** The handler gets the bytes of the body, whatever they are said to be. */
     readonly rawBody?: boolean;
+    /** The body is JSON, whatever it is said to be: clients of the API send it without a content type. */
+    readonly anyType?: boolean;
   }
 }
 
+type Parsed = (error: Error | null, body?: unknown) => void;
+
 /** Options of a route whose handler reads the body itself, by `rawBody`. */
 export const RAW: { readonly config: FastifyContextConfig } = { config: { rawBody: true } };
+
+/** Options of a route that takes JSON of any content type. */
+export const ANY_TYPE: { readonly config: FastifyContextConfig } = { config: { anyType: true } };
 
 /** The body of a route with the options `RAW`; empty where there is none. */
 export function rawBody({ body }: FastifyRequest): Buffer {
@@ -71,20 +79,29 @@ export function rawBody({ body }: FastifyRequest): Buffer {
 }
 
 /**
- * JSON alone, an empty body being none; `__proto__` and `constructor` as keys are refused. Routes with `RAW` get the
- * bytes, of any content type or none.
+ * JSON in UTF-8 alone, an empty body being none; `__proto__` and `constructor` as keys are refused. Routes with `RAW`
+ * get the bytes, of any content type or none.
  */
 export function addBodyParsers(app: FastifyInstance): void {
-  const parse = app.getDefaultJsonParser('error', 'error');
+  const parseJson = app.getDefaultJsonParser('error', 'error');
   const isRaw = (request: FastifyRequest): boolean => request.routeOptions.config.rawBody === true;
+  const parse = (request: FastifyRequest, body: Buffer, done: Parsed): void => {
+    if (body.length === 0) return done(null, undefined);
+    try {
+      void parseJson(request, utf8Of(body), done);
+    } catch (error) {
+      done(error as Error);
+    }
+  };
   app.removeAllContentTypeParsers();
-  app.addContentTypeParser('application/json', { parseAs: 'buffer' }, (request, body, done) => {
+  app.addContentTypeParser<Buffer>('application/json', { parseAs: 'buffer' }, (request, body, done) => {
     if (isRaw(request)) done(null, body);
-    else if (body.length === 0) done(null, undefined);
-    else parse(request, body.toString(), done);
+    else parse(request, body, done);
   });
-  app.addContentTypeParser('*', { parseAs: 'buffer' }, (request, body, done) => {
+  app.addContentTypeParser<Buffer>('*', { parseAs: 'buffer' }, (request, body, done) => {
+    const { config } = request.routeOptions;
     if (isRaw(request)) done(null, body);
+    else if (config.anyType === true) parse(request, body, done);
     else done(unsupportedMediaType());
   });
 }

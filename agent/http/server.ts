@@ -1,17 +1,19 @@
 /**
- * The local HTTP server: probes, metrics, OpenAI's API and expertd's own, over one Service. Fastify's schema machinery
+ * The local HTTP server: probes, metrics, the APIs of OpenAI, Ollama and the Open Inference
+ * Protocol and expertd's own, over one Service. Fastify's schema machinery
  * is left unloaded: bodies are checked in validate.ts, and replies are plain JSON.
  */
 import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import { AgentError } from '../errors.ts';
 import type { Service } from '../service.ts';
+import { Dispatch } from './dispatch.ts';
 import { errorBodyAt, headersOf, type Problem, problemOf } from './errors.ts';
 import { addEvents } from './events.ts';
 import { Guard } from './guard.ts';
 import { Metrics } from './metrics.ts';
 import { addInferenceProtocol } from './oip/models.ts';
-import { addChat } from './openai/chat.ts';
-import { Dispatch } from './openai/dispatch.ts';
+import { addOllama } from './ollama/ollama.ts';
+import { addChat, addText } from './openai/chat.ts';
 import { addEmbeddings } from './openai/embeddings.ts';
 import { addModels } from './openai/models.ts';
 import { addOpenApi } from './openapi/openapi.ts';
@@ -112,9 +114,12 @@ export class HttpServer {
     return addRoutes(app, () => {
       addProbes(app, this.#service, this.#metrics);
       addModels(app, dispatch);
-      addChat(app, dispatch, (problem) => this.#report(problem, '/v1/chat/completions'));
+      const lateAt = (path: string) => (problem: Problem) => this.#report(problem, path);
+      addChat(app, dispatch, lateAt('/v1/chat/completions'));
+      addText(app, dispatch, lateAt('/v1/completions'));
       addEmbeddings(app, dispatch);
       addInferenceProtocol(app, dispatch);
+      addOllama(app, dispatch, lateAt);
       addOwnApi(app, dispatch);
       addEvents(app, this.#service);
       addPage(app);

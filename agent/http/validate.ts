@@ -2,11 +2,22 @@
 import type { Static, TSchema } from 'typebox';
 import { type CheckOptions, checker, type Problem } from '../validation.ts';
 import { FieldError } from './errors.ts';
+import { needUnicode } from './unicode.ts';
 
 export type Check<S extends TSchema> = (value: unknown) => Static<S>;
 
-/** A function that returns the body, typed, or throws a FieldError. */
+/** A function that returns the body, typed, or throws a FieldError. Its texts are whole Unicode, and not nested without end. */
 export function bodyCheck<S extends TSchema>(schema: S): Check<S> {
+  const checked = shapeCheck(schema);
+  return (value) => {
+    const body = checked(value);
+    needUnicode(body);
+    return body;
+  };
+}
+
+/** The same without a look at texts: for bodies whose elements are checked where they are read. */
+export function shapeCheck<S extends TSchema>(schema: S): Check<S> {
   return check(schema, { subject: 'the body' });
 }
 

@@ -1,4 +1,4 @@
-/** The few functions of the C library that Node does not offer. The only importer of koffi. */
+/** The few functions of the C library that Node does not offer. */
 
 /** Each function returns whether it had an effect; none of them throws. */
 export interface Libc {

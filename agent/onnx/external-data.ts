@@ -11,6 +11,14 @@ export const LARGEST_PAGE_BYTES = 65_536;
 const SMALL_BYTES = 16_384;
 const SMALL_ALIGNMENT = 64;
 
+export interface TensorSize {
+  readonly name: string;
+  readonly dims: readonly number[];
+  /** As in TensorProto. */
+  readonly dataType: number;
+  readonly bytes: number;
+}
+
 export class ExternalDataWriter {
   readonly #file: number;
   readonly #location: string;
@@ -32,11 +40,21 @@ export class ExternalDataWriter {
   add(name: string, dims: readonly number[], data: TensorData): TensorProto {
     checkCount(name, dims, data.length);
     const bytes = bytesOf(data);
-    const alignment = bytes.length < SMALL_BYTES ? SMALL_ALIGNMENT : this.#pageBytes;
+    return this.addPieces({ name, dims, dataType: elementType(data), bytes: bytes.length }, [bytes]);
+  }
+
+  /**
+   * Appends one tensor that comes in pieces, each of which may be overwritten once the next was asked for. Throws
+   * RangeError where they are not as many bytes as it says; the file is of no use then.
+   */
+  addPieces({ name, dims, dataType, bytes }: TensorSize, pieces: Iterable<Uint8Array>): TensorProto {
+    const alignment = bytes < SMALL_BYTES ? SMALL_ALIGNMENT : this.#pageBytes;
     this.#write(new Uint8Array(-this.#offset & (alignment - 1)));
-    const place = { location: this.#location, offset: this.#offset, bytes: bytes.length };
-    this.#write(bytes);
-    return externalTensor(name, dims, elementType(data), place);
+    const place = { location: this.#location, offset: this.#offset, bytes };
+    for (const piece of pieces) this.#write(piece);
+    const written = this.#offset - place.offset;
+    if (written !== bytes) throw new RangeError(`tensor ${name}: ${written} bytes came, not ${bytes}`);
+    return externalTensor(name, dims, dataType, place);
   }
 
   /** Syncs and closes the file; returns what a manifest says of it. */

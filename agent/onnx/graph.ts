@@ -8,6 +8,7 @@ import {
   type GraphProto,
   GraphProtoSchema,
   ModelProtoSchema,
+  type NodeProto,
   NodeProtoSchema,
   OperatorSetIdProtoSchema,
   type TensorProto,
@@ -60,18 +61,8 @@ export class GraphBuilder {
 
   /** Adds a node named after its first output, which is `name` and is returned. */
   node(opType: string, name: string, inputs: readonly string[], options: NodeOptions = {}): string {
-    const { domain = '', attributes = {}, outputs = [name] } = options;
-    if (domain !== '') this.#domains.add(domain);
-    this.#graph.node.push(
-      create(NodeProtoSchema, {
-        opType,
-        name,
-        domain,
-        input: [...inputs],
-        output: [...outputs],
-        attribute: Object.entries(attributes).map(([key, value]) => attribute(key, value)),
-      }),
-    );
+    if (options.domain) this.#domains.add(options.domain);
+    this.#graph.node.push(makeNode(opType, name, inputs, options));
     return name;
   }
 
@@ -85,6 +76,23 @@ export class GraphBuilder {
     });
     return Object.assign(model, { graph: this.#graph });
   }
+}
+
+/** A node named after its first output, which is `name` unless `outputs` says otherwise. */
+export function makeNode(
+  opType: string,
+  name: string,
+  inputs: readonly string[],
+  { domain = '', attributes = {}, outputs = [name] }: NodeOptions = {},
+): NodeProto {
+  return create(NodeProtoSchema, {
+    opType,
+    name,
+    domain,
+    input: [...inputs],
+    output: [...outputs],
+    attribute: Object.entries(attributes).map(([key, value]) => makeAttribute(key, value)),
+  });
 }
 
 function valueInfo(
@@ -108,7 +116,23 @@ function valueInfo(
   });
 }
 
-function attribute(name: string, value: Attribute): AttributeProto {
+/** Fixes one dimension of a declared tensor; false where it declares no such dimension. */
+export function fixDimension(value: ValueInfoProto, at: number, size: number): boolean {
+  const shape = value.type?.value.case === 'tensorType' ? value.type.value.value.shape : undefined;
+  if (shape?.dim[at] === undefined) return false;
+  shape.dim[at] = create(TensorShapeProto_DimensionSchema, {
+    value: { case: 'dimValue', value: BigInt(size) },
+  });
+  return true;
+}
+
+/** How many dimensions a declared tensor has; null where it does not say. */
+export function rankOf(value: ValueInfoProto): number | null {
+  return value.type?.value.case === 'tensorType' ? (value.type.value.value.shape?.dim.length ?? null) : null;
+}
+
+/** See `Attribute` for what becomes of numbers. */
+export function makeAttribute(name: string, value: Attribute): AttributeProto {
   const type = AttributeProto_AttributeType;
   if (typeof value === 'string') {
     return create(AttributeProtoSchema, { name, type: type.STRING, s: new TextEncoder().encode(value) });

@@ -34,7 +34,8 @@ function hasGraph(model: ModelProto): model is OnnxModel {
   return model.graph !== undefined;
 }
 
-function notOnnx(why: string, cause?: unknown): AgentError {
+/** The error of bytes that are no model. */
+export function notOnnx(why: string, cause?: unknown): AgentError {
   return new AgentError('bad_onnx', `not an ONNX model: ${why}`, {
     hint: 'Fetch the file again; a pointer of Git LFS or a page of HTML in its place looks like this too.',
     cause,

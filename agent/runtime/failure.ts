@@ -70,7 +70,7 @@ function quotes(message: string, ask: Ask): boolean {
 function textsOf(ask: Ask): readonly string[] {
   switch (ask.kind) {
     case 'chat':
-      return ask.messages.map(({ content }) => content);
+      return [...ask.messages.map(({ content }) => content), ...(ask.raw === null ? [] : [ask.raw])];
     case 'embeddings':
       return ask.texts;
     case 'tensors':

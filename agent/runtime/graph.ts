@@ -6,15 +6,21 @@ import { AgentError } from '../errors.ts';
 import { parseDeclared } from '../tensors.ts';
 import { packageFile } from './session.ts';
 import type { TaskContext } from './task.ts';
-import type { NamedFile } from './tokenizers/huggingface.ts';
+import type { NamedFile } from './tokenizers/tokenizer.ts';
 
 type Values = Manifest['model']['inputs'];
+
+/** What a graph takes and gives, as every kind of session tells it. */
+export interface GraphValues {
+  readonly inputMetadata: readonly InferenceSession.ValueMetadata[];
+  readonly outputMetadata: readonly InferenceSession.ValueMetadata[];
+}
 
 /**
  * Throws `bad_expert` unless the session has exactly the manifest's inputs, and at least its outputs, with the
  * declared types. A declaration reads `int64[batch,sequence]`; numbers must agree, names of dimensions are prose.
  */
-export function checkGraph(session: InferenceSession, manifest: Manifest): void {
+export function checkGraph(session: GraphValues, manifest: Manifest): void {
   const { inputs, outputs } = manifest.model;
   const problems = [
     ...differences('input', inputs, session.inputMetadata, true),

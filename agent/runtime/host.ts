@@ -1,6 +1,7 @@
 /**
- * The experts of one cell and their work. Loads, runs and unloads happen one at a time, in the order in which they
- * came: each blocks the thread for most of its time anyway, and memory can only be measured when nothing else moves.
+ * The experts of one cell and their work, begun in the order in which it came. Loads and unloads happen alone: each
+ * blocks the thread for most of its time anyway, and memory can only be measured when nothing else moves. So do runs,
+ * but for those of tasks that take turns: such a run may begin while others of its kind are under way.
  */
 import type { Manifest } from '../catalog/manifest.ts';
 import type { FromCell, ToCell } from '../cells/protocol.ts';
@@ -21,6 +22,8 @@ export interface HostOptions {
   /** Sets up what all experts share; called before a load is measured. */
   readonly startRuntime: () => Promise<unknown>;
   readonly openSession: (files: Pick<Load, 'directory' | 'manifest'>, path: string) => Promise<Session>;
+  /** Threads of one run. */
+  readonly threads: number;
   readonly memory: Pick<CellMemory, 'measure' | 'settle' | 'pssBytes'>;
   /** After this long without work, memory that runs have left behind is given back. */
   readonly settleAfterMs: number;
@@ -29,6 +32,8 @@ export interface HostOptions {
 /** One piece of work. `perform` resolves with the answer, or with null where it was answered before. */
 interface Job {
   readonly call: number;
+  /** Asked when it is its turn to begin: whether others may be under way at the same time. */
+  readonly sharesTime: () => boolean;
   readonly perform: () => Promise<FromCell | null>;
   readonly describe: (error: unknown) => Failure;
 }
@@ -44,9 +49,10 @@ export class Host {
   readonly #options: HostOptions;
   readonly #tasks = new Map<ExpertId, Task>();
   readonly #runs = new Map<LeaseId, OpenRun>();
-  /** Settles when everything that was asked so far is done; never rejects. */
-  #queue: Promise<void> = Promise.resolve();
-  #openJobs = 0;
+  readonly #waiting: Job[] = [];
+  /** Those that were begun: one that is alone, or some that share their time. */
+  readonly #begun = new Set<Job>();
+  #whenIdle: PromiseWithResolvers<void> | null = null;
   #settleTimer: NodeJS.Timeout | undefined;
 
   constructor(options: HostOptions) {
@@ -66,18 +72,19 @@ export class Host {
     const { call, expert } = message;
     this.#enqueue({
       call,
+      sharesTime: () => false,
       perform: async () =>
         message.type === 'load'
           ? { type: 'loaded', call, report: await this.#load(message) }
-          : { type: 'unloaded', call, cellBytes: await this.#unload(expert) },
+          : { type: 'unloaded', call, cellBytes: await this.#unload(expert, message.part) },
       describe: (error) => loadFailure(error, expert),
     });
   }
 
-  /** Lets the run under way end early, drops those that wait, and releases every expert after the last job. */
+  /** Lets the runs under way end early, drops those that wait, and releases every expert after the last job. */
   async stop(): Promise<void> {
     for (const lease of [...this.#runs.keys()]) this.#cancel(lease);
-    await this.#queue;
+    await this.#idle();
     clearTimeout(this.#settleTimer);
     for (const task of this.#tasks.values()) await task.release();
     this.#tasks.clear();
@@ -85,24 +92,48 @@ export class Host {
 
   #enqueue(job: Job): void {
     clearTimeout(this.#settleTimer);
-    this.#openJobs += 1;
-    this.#queue = this.#queue.then(() => this.#work(job));
+    this.#waiting.push(job);
+    this.#beginWaiting();
   }
 
-  async #work({ call, perform, describe }: Job): Promise<void> {
+  /** In order, whatever it is: a load that waits lets nobody pass, so it is next once the runs under way have ended. */
+  #beginWaiting(): void {
+    for (;;) {
+      const [job] = this.#waiting;
+      if (job === undefined) return;
+      const othersShare = [...this.#begun].every(({ sharesTime }) => sharesTime());
+      if (this.#begun.size > 0 && !(othersShare && job.sharesTime())) return;
+      this.#waiting.shift();
+      this.#begun.add(job);
+      void this.#work(job);
+    }
+  }
+
+  async #work(job: Job): Promise<void> {
+    const { call, perform, describe } = job;
     try {
       const answer = await perform();
       if (answer !== null) this.#options.send(answer);
     } catch (error) {
       this.#options.send({ type: 'failed', call, failure: describe(error) });
     }
-    this.#openJobs -= 1;
-    if (this.#openJobs > 0) return;
+    this.#begun.delete(job);
+    this.#beginWaiting();
+    if (this.#begun.size > 0) return;
+    this.#whenIdle?.resolve();
+    this.#whenIdle = null;
     this.#settleTimer = setTimeout(() => this.#options.memory.settle(), this.#options.settleAfterMs);
   }
 
-  async #load({ expert, directory, manifest }: Load): Promise<LoadReport> {
-    const { findTask, startRuntime, openSession, memory } = this.#options;
+  /** Resolves when everything that was asked so far is done. */
+  async #idle(): Promise<void> {
+    if (this.#begun.size === 0) return;
+    this.#whenIdle ??= Promise.withResolvers();
+    await this.#whenIdle.promise;
+  }
+
+  async #load({ expert, directory, manifest, prepared, cacheBytes }: Load): Promise<LoadReport> {
+    const { findTask, startRuntime, openSession, memory, threads } = this.#options;
     if (this.#tasks.has(expert)) {
       throw new AgentError('already_loaded', `The expert "${expert}" is loaded in this process already.`);
     }
@@ -116,7 +147,8 @@ export class Host {
     };
     return await memory.measure(async () => {
       try {
-        this.#tasks.set(expert, await open({ manifest, directory, openSession: openAndKeep }));
+        const given = { manifest, directory, prepared, threads, cacheBytes };
+        this.#tasks.set(expert, await open({ ...given, openSession: openAndKeep }));
       } catch (error) {
         // A task that fails half-way may leave open what it opened; what it released itself refuses a second time.
         for (const session of sessions) await session.release().catch(() => {});
@@ -125,10 +157,13 @@ export class Host {
     });
   }
 
-  async #unload(expert: ExpertId): Promise<number | null> {
+  async #unload(expert: ExpertId, part: 'all' | 'kept'): Promise<number | null> {
     const task = this.#loaded(expert);
-    this.#tasks.delete(expert);
-    await task.release();
+    if (part === 'kept') task.trim?.();
+    else {
+      this.#tasks.delete(expert);
+      await task.release();
+    }
     this.#options.memory.settle();
     return this.#options.memory.pssBytes();
   }
@@ -139,6 +174,7 @@ export class Host {
     this.#runs.set(lease, run);
     this.#enqueue({
       call,
+      sharesTime: () => this.#tasks.get(expert)?.takesTurns ?? false,
       perform: async () => {
         if (run.state === 'cancelled') return null;
         run.state = 'running';
@@ -157,12 +193,12 @@ export class Host {
     const stages: Record<string, number> = { queue: performance.now() - run.sinceMs };
     const answer = await task.run(ask, {
       cancelled: () => run.state === 'cancelled',
-      onDelta: (text) => this.#options.send({ type: 'delta', call, text }),
+      onDelta: (piece) => this.#options.send({ type: 'delta', call, piece }),
       spent: (stage, ms) => {
         stages[stage] = (stages[stage] ?? 0) + ms;
       },
     });
-    return { answer, stages };
+    return { answer, stages, keptBytes: task.keptBytes?.() ?? 0 };
   }
 
   /** A run under way is told; one that waits is answered at once, so that its lease ends at once. */

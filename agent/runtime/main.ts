@@ -57,6 +57,7 @@ export async function startCell(
     findTask: find,
     startRuntime,
     openSession: (files, path) => openSession(files, path, threads),
+    threads,
     memory: new CellMemory(libc),
     settleAfterMs: SETTLE_AFTER_MS,
   });

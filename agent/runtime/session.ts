@@ -1,6 +1,6 @@
 /** Opens ONNX Runtime sessions over the files of a package, with the options of a cell. */
 import { realpathSync } from 'node:fs';
-import { resolve, sep } from 'node:path';
+import { basename, resolve, sep } from 'node:path';
 import type { InferenceSession } from 'onnxruntime-node';
 import type { Manifest } from '../catalog/manifest.ts';
 import { AgentError } from '../errors.ts';
@@ -58,10 +58,18 @@ export async function openSession(
   path: string,
   threads: number,
 ): Promise<InferenceSession> {
-  const file = packageFile(directory, manifest, path);
+  return await openGraph(manifest, packageFile(directory, manifest, path), threads);
+}
+
+/** Opens a file of which it is known that it may be opened. Rejects with `bad_expert` where the runtime refuses it. */
+export async function openGraph(
+  manifest: Manifest,
+  file: string,
+  threads: number,
+): Promise<InferenceSession> {
   const { InferenceSession } = await startRuntime();
   return await InferenceSession.create(file, sessionOptions(threads)).catch((cause: unknown) => {
-    throw badExpert(manifest, `${path} cannot be loaded: ${plainMessage(cause)}`, cause);
+    throw badExpert(manifest, `${basename(file)} cannot be loaded: ${plainMessage(cause)}`, cause);
   });
 }
 

@@ -8,7 +8,11 @@ export function describeStep(step: Step): string {
     case 'learn':
       return `learn the examples of ${step.subject} with ${step.expert} in ${step.cell} (lease ${step.lease})`;
     case 'grant':
-      return `run ${step.request} on ${step.expert} in ${step.cell} (lease ${step.lease})`;
+      return `${step.purpose === 'retrieve' ? 'find sources for' : 'run'} ${step.request} on ${step.expert} in ${step.cell} (lease ${step.lease})${step.assistant === null ? '' : `, for ${step.assistant}`}`;
+    case 'ready':
+      return `tell ${step.request} that ${step.expert} is in memory`;
+    case 'fallback':
+      return `answer ${step.request} with what was found alone (${step.degraded}): ${step.failure.message}`;
     case 'reject':
       return `refuse ${step.request}: ${step.failure.code}: ${step.failure.message}`;
     case 'abstain':
@@ -21,6 +25,8 @@ export function describeStep(step: Step): string {
       return `load ${step.expert} in ${step.fresh ? 'the new cell ' : ''}${step.cell}`;
     case 'unload':
       return `unload ${step.expert} from ${step.cell}`;
+    case 'trim':
+      return `let ${step.expert} in ${step.cell} give back what it keeps`;
     case 'stop':
       return `${step.kill ? 'kill' : 'stop'} ${step.cell}`;
   }

@@ -57,7 +57,16 @@ function routeOne(before: State, policy: Policy, index: number) {
   const atMs = 10 + index;
   const request = `request-${index}`;
   const features = perceive(sentence(index));
-  const asked: Event = { type: 'request', atMs, request, want: 'chat', model: null, features, waitMs: null };
+  const asked: Event = {
+    type: 'request',
+    atMs,
+    request,
+    want: 'chat',
+    model: null,
+    features,
+    waitMs: null,
+    keepAliveMs: null,
+  };
   const startMs = performance.now();
   const first = decide(before, asked, policy);
   const middleMs = performance.now();
@@ -81,7 +90,7 @@ function routeOne(before: State, policy: Policy, index: number) {
     type: 'released',
     atMs,
     lease: grant.lease,
-    outcome: { ok: true, error: null, stages: {} },
+    outcome: { ok: true, error: null, stages: {}, keptBytes: 0, sources: 0 },
   };
   return {
     requestMs: middleMs - startMs,
@@ -100,7 +109,9 @@ function expert(id: string, prototypes: readonly Int8Array[]): Expert {
     isolation: 'shared',
     memory: { residentBytes: 20 * MB, loadBytes: 25 * MB, loadMs: 100, measured: true },
     weightBytes: 1_000_000,
+    cacheBytes: 0,
     needsEmbedding: false,
+    assistant: null,
     pinned: false,
     routing: { languages: ['*'], rules: [], vocabulary: new Uint32Array(), prototypes },
   };

@@ -6,6 +6,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Manifest } from '../../agent/catalog/manifest.ts';
 import { openSession } from '../../agent/runtime/session.ts';
+import { UNPREPARED } from '../../agent/runtime/task.ts';
 import { openEmbedding } from '../../agent/runtime/tasks/embedding.ts';
 
 export interface RawTimes {
@@ -20,11 +21,12 @@ const task = await openEmbedding({
   directory,
   manifest,
   // One thread, as the fast lane has.
+  ...UNPREPARED,
   openSession: (path) => openSession({ directory, manifest }, path, 1),
 });
 
 process.on('message', async (text: string) => {
-  const spent = { tokenize: 0, run: 0 };
+  const spent = { tokenize: 0, run: 0, prefill: 0, decode: 0 };
   await task.run(
     { kind: 'embeddings', texts: [text] },
     {

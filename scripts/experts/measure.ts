@@ -5,11 +5,12 @@
  */
 import { readFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
+import { chatAbout } from '../../agent/asks.ts';
 import { openLibc } from '../../agent/linux/libc.ts';
 import type { Ask } from '../../agent/ports.ts';
 import { CellMemory } from '../../agent/runtime/memory.ts';
 import { openSession, startRuntime } from '../../agent/runtime/session.ts';
-import type { Task, TaskRun } from '../../agent/runtime/task.ts';
+import { type Task, type TaskRun, UNPREPARED } from '../../agent/runtime/task.ts';
 import { findTask } from '../../agent/runtime/tasks/index.ts';
 import { parseManifest } from './manifest.ts';
 
@@ -27,6 +28,7 @@ async function measure(folder: string, text: string): Promise<Record<string, unk
       await open({
         manifest,
         directory,
+        ...UNPREPARED,
         openSession: (path) => openSession({ directory, manifest }, path, 1),
       }),
     );
@@ -63,8 +65,7 @@ async function runTimes(task: Task, ask: Ask): Promise<readonly number[]> {
 
 function askOf(task: string, text: string): Ask {
   if (task === 'feature-extraction') return { kind: 'embeddings', texts: [text] };
-  const rest = { embedding: null, maxTokens: null, temperature: null, seed: null, stop: [] };
-  return { kind: 'chat', messages: [{ role: 'user', content: text }], question: text, focus: text, ...rest };
+  return chatAbout(text);
 }
 
 function percentile(times: readonly number[], share: number): number {

@@ -28,13 +28,20 @@ export const RULES: Rules = {
   zones: [
     {
       name: 'types',
-      files: ['agent/types.ts', 'agent/device.ts', 'agent/policy.ts', 'agent/tuning.ts'],
+      files: [
+        'agent/types.ts',
+        'agent/steps.ts',
+        'agent/terms.ts',
+        'agent/device.ts',
+        'agent/policy.ts',
+        'agent/tuning.ts',
+      ],
       mayImport: [],
       pure: true,
     },
     {
       name: 'contracts',
-      files: ['agent/ports.ts', 'agent/service.ts', 'agent/errors.ts'],
+      files: ['agent/ports.ts', 'agent/generation.ts', 'agent/service.ts', 'agent/errors.ts'],
       mayImport: ['types'],
     },
     {
@@ -43,6 +50,7 @@ export const RULES: Rules = {
         'agent/residency.ts',
         'agent/decide.ts',
         'agent/admission.ts',
+        'agent/assistants.ts',
         'agent/crashes.ts',
         'agent/draft.ts',
         'agent/eviction.ts',
@@ -63,6 +71,7 @@ export const RULES: Rules = {
     {
       name: 'plain',
       files: [
+        'agent/asks.ts',
         'agent/bytes.ts',
         'agent/codec.ts',
         'agent/nearest.ts',
@@ -73,7 +82,7 @@ export const RULES: Rules = {
       ],
       mayImport: CONTRACTS,
     },
-    { name: 'manifest', files: ['agent/catalog/manifest.ts'], mayImport: [] },
+    { name: 'manifest', files: ['agent/catalog/manifest.ts', 'agent/catalog/prepared.ts'], mayImport: [] },
     {
       name: 'config',
       files: ['agent/config.ts', 'agent/configuration.ts', 'agent/settings.ts'],
@@ -81,15 +90,33 @@ export const RULES: Rules = {
     },
     {
       name: 'engine',
-      files: ['agent/loop.ts', 'agent/execute.ts', 'agent/desk.ts', 'agent/senses.ts', 'agent/dry-run.ts'],
+      files: [
+        'agent/loop.ts',
+        'agent/execute.ts',
+        'agent/desk.ts',
+        'agent/senses.ts',
+        'agent/speaking.ts',
+        'agent/dry-run.ts',
+      ],
       mayImport: [...LEAVES, 'core'],
     },
     // Adapters: each behind an interface of the core, none knows another.
     { name: 'linux', files: ['agent/linux/'], mayImport: CONTRACTS },
     { name: 'onnx', files: ['agent/onnx/'], mayImport: CONTRACTS },
+    {
+      name: 'preparation',
+      files: ['agent/preparation/'],
+      mayImport: [...LEAVES, 'manifest', 'onnx', 'linux'],
+    },
     { name: 'logging', files: ['agent/logging.ts'], mayImport: CONTRACTS },
     { name: 'clock', files: ['agent/clock.ts'], mayImport: CONTRACTS },
     { name: 'catalog', files: ['agent/catalog/'], mayImport: [...LEAVES, 'manifest', 'config'] },
+    // What makes an expert of a folder of a model: reads graphs, writes packages.
+    {
+      name: 'adding',
+      files: ['agent/adding/'],
+      mayImport: [...LEAVES, 'manifest', 'config', 'catalog', 'onnx'],
+    },
     { name: 'monitor', files: ['agent/monitor/'], mayImport: [...LEAVES, 'linux'] },
     { name: 'store', files: ['agent/store/'], mayImport: LEAVES },
     { name: 'http', files: ['agent/http/'], mayImport: LEAVES },
@@ -119,6 +146,7 @@ export const RULES: Rules = {
         'agent/chronicle.ts',
         'agent/dry-run.ts',
         'agent/health.ts',
+        'agent/refusals.ts',
         'agent/sampler.ts',
         'agent/views.ts',
       ],
@@ -132,16 +160,25 @@ export const RULES: Rules = {
         'catalog',
         'monitor',
         'cells',
+        'preparation',
       ],
     },
     {
       name: 'main',
-      files: ['agent/main.ts', 'agent/start.ts', 'agent/diagnosis.ts', 'agent/signals.ts'],
+      files: [
+        'agent/main.ts',
+        'agent/prepare.ts',
+        'agent/start.ts',
+        'agent/additions.ts',
+        'agent/diagnosis.ts',
+        'agent/signals.ts',
+        'agent/trial.ts',
+      ],
       mayImport: ['*'],
     },
   ],
   packages: {
-    typebox: ['manifest', 'config', 'http', 'catalog', 'plain'],
+    typebox: ['manifest', 'config', 'http', 'catalog', 'plain', 'preparation'],
     ajv: ['plain'],
     fastify: ['http'],
     'prom-client': ['http'],
@@ -150,9 +187,11 @@ export const RULES: Rules = {
     'onnxruntime-node': ['runtime'],
     '@huggingface/tokenizers': ['runtime'],
     '@huggingface/jinja': ['runtime'],
+    '@eslint-community/regexpp': ['runtime'],
     koffi: ['linux'],
     'node-os-utils': ['monitor'],
     '@bufbuild/protobuf': ['onnx'],
+    yaml: ['adding'],
   },
   // scripts/bundle.mjs puts another module in the place of the second.
   importMeta: ['agent/files.ts', 'agent/http/page/sources.ts'],

@@ -68,7 +68,7 @@ test("the router's words are those that the manifest means", () => {
   const directory = writeExpert(root, 'worded', {
     routing: { languages: ['en'], examples: [], rules: [], vocabulary: 'labels.txt' },
   });
-  const options = { memory: emptyMemory(), embedderDigest: null, pinned: false };
+  const options = { memory: emptyMemory(), embedderDigest: null, pinned: false, contextTokens: null };
   assert.equal(expertOf(readPackage(directory), options).routing.vocabulary.length, 2);
   writeFileSync(join(directory, 'labels.txt'), 'a\nc\n');
   assert.throws(() => expertOf(readPackage(directory), options), refused(/labels\.txt is not what/));
@@ -119,7 +119,7 @@ test('no bytes make the parser throw anything but a clear refusal', () => {
 
 test('before the first load the bound is conservative, and a profile of this device replaces it', () => {
   const found = readPackage(writeExpert(root, 'bounded'));
-  const options = { embedderDigest: null, pinned: false };
+  const options = { embedderDigest: null, pinned: false, contextTokens: null };
   const blind = expertOf(found, { ...options, memory: emptyMemory() });
   assert.ok(blind.memory.residentBytes > 24e6 && !blind.memory.measured);
   const told = expertOf(
@@ -136,7 +136,7 @@ test('examples that no embedder has seen are unknown, not empty', () => {
   const directory = writeExpert(root, 'taught', {
     routing: { languages: ['en'], examples: ['what is it?'], rules: [] },
   });
-  const options = { embedderDigest: 'e', pinned: false };
+  const options = { embedderDigest: 'e', pinned: false, contextTokens: null };
   assert.equal(
     expertOf(readPackage(directory), { ...options, memory: emptyMemory() }).routing.prototypes,
     null,
@@ -150,4 +150,39 @@ test('a manifest that is too large is not read', () => {
   const directory = writeExpert(root, 'large');
   appendFileSync(join(directory, 'expert.json'), ' '.repeat(5 * 1024 * 1024));
   assert.throws(() => readPackage(directory), refused(/bytes, more than/));
+});
+
+test('an assistant is a retrieval expert, and another speaks for it', () => {
+  const files = { 'onnx/model.onnx': 'x' };
+  const parse = (change: Parameters<typeof manifestOf>[2]) =>
+    parseManifest(Buffer.from(JSON.stringify(manifestOf('doctor', files, change))), 'expert.json');
+  const assistant = { systemPrompt: 'You explain.' };
+  assert.equal(parse({ task: 'retrieval', assistant }).assistant?.systemPrompt, 'You explain.');
+  assert.throws(() => parse({ assistant }), refused(/"assistant" belongs to an expert whose task/));
+  const itself = { ...assistant, base: 'doctor' };
+  assert.throws(() => parse({ task: 'retrieval', assistant: itself }), refused(/is the expert itself/));
+  const empty = { systemPrompt: '' };
+  assert.throws(() => parse({ task: 'retrieval', assistant: empty }), refused(/systemPrompt/));
+});
+
+test('a language model has room for one context, as large as the configuration says or the model can', () => {
+  const files = { 'onnx/model.onnx': 'x', 'tokenizer.json': '{}', 'tokenizer_config.json': '{}' };
+  const facts = (contextTokens: number | null, maxTokens: number, cacheBytesPerToken?: number) => {
+    const [path, config] = ['tokenizer.json', 'tokenizer_config.json'];
+    const model = { path: 'onnx/model.onnx', precision: 'fp32', inputs: {}, outputs: {} };
+    const manifest = manifestOf('lm', files, {
+      task: 'text-generation',
+      tokenizer: { kind: 'huggingface', path, config, maxTokens },
+      model: cacheBytesPerToken === undefined ? model : { ...model, cacheBytesPerToken },
+    });
+    const found = { manifest, digest: 'd', directory: root };
+    return expertOf(found, { memory: emptyMemory(), embedderDigest: null, pinned: false, contextTokens });
+  };
+  assert.equal(facts(null, 8_192, 100).cacheBytes, 204_800);
+  assert.equal(facts(4_096, 8_192, 100).cacheBytes, 409_600);
+  assert.equal(facts(4_096, 512, 100).cacheBytes, 51_200);
+  assert.ok(facts(null, 8_192).cacheBytes > 0, 'a manifest that does not say is no reason for none');
+  const other = manifestOf('other', files);
+  const options = { memory: emptyMemory(), embedderDigest: null, pinned: false, contextTokens: 4_096 };
+  assert.equal(expertOf({ manifest: other, digest: 'd', directory: root }, options).cacheBytes, 0);
 });

@@ -59,6 +59,11 @@ test('a short request is not repeated either', () => {
   assert.ok(!runFailure(new Error('bad input: secret!'), 'x', say('secret!')).message.includes('secret'));
 });
 
+test('nor is a text that is to be continued', () => {
+  const ask = { ...say(''), raw: 'once upon a time there was' };
+  assert.ok(!runFailure(new Error('no: "upon a time there"'), 'x', ask).message.includes('upon'));
+});
+
 test('the texts of an embeddings request are looked at as well', () => {
   const ask = { kind: 'embeddings', texts: ['one', 'the second text of two'] } as const;
   assert.ok(!runFailure(new Error('cannot read "the second text"'), 'x', ask).message.includes('second'));

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { FromCell, ToCell } from '../../agent/cells/protocol.ts';
 import { Host, type HostOptions } from '../../agent/runtime/host.ts';
+import type { Task } from '../../agent/runtime/task.ts';
 import { openScripted } from './scripted-task.ts';
 import { say, scripted } from './started.ts';
 
@@ -23,6 +24,7 @@ class HostUnderTest {
       findTask: async () => openScripted,
       startRuntime: async () => {},
       openSession: async (_files, path) => this.#session(path),
+      threads: 1,
       memory: {
         measure: async (work) => {
           await work();
@@ -73,7 +75,7 @@ test('calls are answered in the order in which they came', async () => {
   const given = new HostUnderTest();
   given.load(1, 'good');
   given.run(2, 'say one');
-  given.host.receive({ type: 'unload', call: 3, expert: 'good' });
+  given.host.receive({ type: 'unload', call: 3, expert: 'good', part: 'all' });
   given.run(4, 'say two');
   const last = await given.answerTo(4);
   assert.deepEqual(
@@ -163,5 +165,96 @@ test('memory is given back once there is no work, and not before', async (t) => 
   assert.equal(given.settled, 0);
   t.mock.timers.tick(1);
   assert.equal(given.settled, 1);
+  await given.host.stop();
+});
+
+/** A task whose runs take turns: each ends when it is told to, and says which others were under way. */
+function openTurnTaker() {
+  const underWay = new Map<string, () => void>();
+  const begun: string[] = [];
+  let trims = 0;
+  const task: Task = {
+    takesTurns: true,
+    run: async (ask) => {
+      const name = ask.kind === 'chat' ? ask.question : '';
+      begun.push(name);
+      await new Promise<void>((end) => underWay.set(name, end));
+      underWay.delete(name);
+      const counts = { inputTokens: 1, outputTokens: 1, cachedTokens: 0 };
+      return { kind: 'text', text: name, finish: 'stop', ...counts, tokens: [] };
+    },
+    keptBytes: () => 100 - trims,
+    trim: () => {
+      trims += 1;
+    },
+    release: async () => {},
+  };
+  return { begun, task, end: (name: string) => underWay.get(name)?.() };
+}
+
+test('runs that take turns are under way at once; a load waits for them and is not passed', async () => {
+  const { begun, task, end } = openTurnTaker();
+  const given = new HostUnderTest({ findTask: async () => async () => task });
+  given.load(1, 'good');
+  await given.answerTo(1);
+  given.run(2, 'first');
+  given.run(3, 'second');
+  assert.deepEqual(begun, ['first', 'second']);
+  given.load(4, 'other');
+  given.run(5, 'third');
+  end('second');
+  await given.answerTo(3);
+  assert.deepEqual(begun, ['first', 'second'], 'nobody passes the load');
+  assert.ok(!given.sent.some((message) => message.type === 'loaded' && message.call === 4));
+  end('first');
+  await given.answerTo(4);
+  await given.until(() => true);
+  end('third');
+  const last = await given.answerTo(5);
+  assert.ok(last.type === 'answered' && last.report.keptBytes === 100);
+  await given.host.stop();
+});
+
+test('what is kept is given back between runs, and the expert stays', async () => {
+  const { task, end } = openTurnTaker();
+  const given = new HostUnderTest({ findTask: async () => async () => task });
+  given.load(1, 'good');
+  await given.answerTo(1);
+  given.run(2, 'first');
+  given.host.receive({ type: 'unload', call: 3, expert: 'good', part: 'kept' });
+  given.run(4, 'second');
+  assert.equal(task.keptBytes?.(), 100, 'not while a run is under way');
+  end('first');
+  const trimmed = await given.answerTo(3);
+  assert.ok(trimmed.type === 'unloaded' && trimmed.cellBytes === 5);
+  end('second');
+  const second = await given.answerTo(4);
+  assert.ok(second.type === 'answered' && second.report.keptBytes === 99);
+  assert.ok(given.settled > 0);
+  await given.host.stop();
+});
+
+test('runs that take no turns do not begin beside those that do', async () => {
+  const { begun, task, end } = openTurnTaker();
+  const given = new HostUnderTest({
+    findTask: async () => async (context) =>
+      context.manifest.id === 'turns' ? task : await openScripted(context),
+  });
+  given.load(1, 'turns');
+  given.load(2, 'good');
+  await given.answerTo(2);
+  given.run(3, 'first', 'turns');
+  given.run(4, 'say hello', 'good');
+  given.run(5, 'second', 'turns');
+  end('first');
+  const hello = await given.answerTo(4);
+  assert.ok(hello.type === 'answered');
+  await given.until(() => begun.length === 2);
+  end('second');
+  await given.answerTo(5);
+  assert.deepEqual(
+    given.sent.map((message) => ('call' in message ? message.call : null)),
+    [1, 2, 3, 4, 5],
+  );
   await given.host.stop();
 });

@@ -7,7 +7,7 @@ import { after, test } from 'node:test';
 import type { Libc } from '../../agent/linux/libc.ts';
 import { CellMemory } from '../../agent/runtime/memory.ts';
 import { writeTinyLm } from '../experts-made/tiny-lm.ts';
-import { StartedCells } from './started.ts';
+import { packageOf, StartedCells } from './started.ts';
 
 const MB = 1_000_000;
 const KIB = 1_024;
@@ -110,7 +110,7 @@ test('60 MB come in with an expert and go with it', { timeout: 120_000 }, async 
   const directory = join(root, 'sixty');
   const made = writeTinyLm(directory, { id: 'sixty', payloadBytes: 60 * MB });
   const manifest = { ...made, summary: 'session' };
-  await using started = new StartedCells(new Map([['sixty', { directory, manifest }]]));
+  await using started = new StartedCells(new Map([['sixty', packageOf(directory, manifest)]]));
   let bare = 0;
   for (let round = 0; round < 2; round++) {
     const { beforeBytes, afterBytes, peakBytes } = await started.cells.load('heavy-1', 'heavy', 'sixty');
@@ -119,7 +119,7 @@ test('60 MB come in with an expert and go with it', { timeout: 120_000 }, async 
     const grown = afterBytes - beforeBytes;
     assert.ok(grown > 40 * MB && grown < 180 * MB, `grown by ${grown} in round ${round}`);
     assert.ok(peakBytes >= grown, `peak ${peakBytes} of ${grown}`);
-    const left = await started.cells.unload('heavy-1', 'sixty');
+    const left = await started.cells.unload('heavy-1', 'sixty', 'all');
     // PSS also rises by up to 25 MB when other processes of the same Node end: their share of its text falls to us.
     assert.ok(left !== null && left < bare + 37 * MB, `${left} left of ${bare} in round ${round}`);
     t.diagnostic(`bare ${bare / MB} MB, load +${grown / MB}, peak ${peakBytes / MB}, unloaded ${left / MB}`);

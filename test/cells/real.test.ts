@@ -7,10 +7,11 @@ import { after, test } from 'node:test';
 import type { Manifest } from '../../agent/catalog/manifest.ts';
 import type { ExpertPackage } from '../../agent/cells/cell.ts';
 import { cellCommand, shippedExpertsDir } from '../../agent/files.ts';
+import type { Piece } from '../../agent/generation.ts';
 import { readPssBytes } from '../../agent/linux/process.ts';
 import { laneSettings } from '../../agent/runtime/main.ts';
 import { signatureOf, writeTinyLm } from '../experts-made/tiny-lm.ts';
-import { runScripted, StartedCells, say, textOf } from './started.ts';
+import { packageOf, runScripted, StartedCells, say, textOf } from './started.ts';
 
 const root = mkdtempSync(join(tmpdir(), 'expertd-real-'));
 after(() => rmSync(root, { recursive: true }));
@@ -21,7 +22,7 @@ const missing = shipped.filter((id) => !existsSync(join(shippedExpertsDir(), id,
 function shippedExpert(id: string): [string, ExpertPackage] {
   const directory = join(shippedExpertsDir(), id);
   const manifest = JSON.parse(readFileSync(join(directory, 'expert.json'), 'utf8')) as Manifest;
-  return [id, { directory, manifest }];
+  return [id, packageOf(directory, manifest)];
 }
 
 test('two shipped experts answer from one cell, and the agent never maps the runtime', {
@@ -51,12 +52,12 @@ test('two shipped experts answer from one cell, and the agent never maps the run
 test('a language model streams its answer, and is cancelled in the middle of it', limit, async () => {
   const directory = join(root, 'good');
   const manifest = writeTinyLm(directory, { id: 'good' });
-  const experts = new Map([['good', { directory, manifest }]]);
+  const experts = new Map([['good', packageOf(directory, manifest)]]);
   await using started = new StartedCells(experts, { command: cellCommand() });
   await started.cells.load('heavy-1', 'heavy', 'good');
   const words = 'seven small boats went out to sea';
   const pieces: string[] = [];
-  const onDelta = (piece: string) => void pieces.push(piece);
+  const onDelta = ({ text }: Piece) => void pieces.push(text);
   const whole = await textOf(runScripted(started, words, { cell: 'heavy-1', onDelta }));
   assert.equal(whole, signatureOf('good') + words);
   assert.equal(pieces.join(''), whole);

@@ -4,6 +4,7 @@ import type { InferenceSession } from 'onnxruntime-node';
 import { encodeFrame } from '../../agent/cells/channel.ts';
 import { CHANNEL_FD } from '../../agent/cells/protocol.ts';
 import { AgentError } from '../../agent/errors.ts';
+import type { Piece } from '../../agent/generation.ts';
 import type { Answer, Ask } from '../../agent/ports.ts';
 import type { OpenTask, Task, TaskRun } from '../../agent/runtime/task.ts';
 
@@ -50,7 +51,7 @@ async function act(verb: string, rest: string, run: TaskRun): Promise<Answer> {
     case 'say':
       return text(rest);
     case 'spell':
-      for (const letter of rest) run.onDelta(letter);
+      for (const letter of rest) run.onDelta(piece(letter));
       return text(rest);
     case 'endless':
       return await countUntilCancelled(run);
@@ -59,7 +60,7 @@ async function act(verb: string, rest: string, run: TaskRun): Promise<Answer> {
     case 'refuse':
       throw new AgentError('wrong_task', rest, { hint: 'Ask another.' });
     case 'block':
-      run.onDelta('blocking');
+      run.onDelta(piece('blocking'));
       return block();
     case 'hold':
       // Open until the process ends, which is how a test sees that it did.
@@ -90,10 +91,10 @@ async function act(verb: string, rest: string, run: TaskRun): Promise<Answer> {
 /** Yields between steps, as generation does. */
 async function countUntilCancelled(run: TaskRun): Promise<Answer> {
   for (let step = 0; !run.cancelled(); step++) {
-    if (step === 0) run.onDelta('first');
+    if (step === 0) run.onDelta(piece('first'));
     await new Promise((resolve) => setImmediate(resolve));
   }
-  return { kind: 'text', text: 'first', finish: 'cancelled', inputTokens: 1, outputTokens: 1 };
+  return { ...text('first'), finish: 'cancelled' };
 }
 
 /** Stops the thread for good without using the processor, as a run inside the native library would. */
@@ -102,8 +103,13 @@ function block(): never {
   throw new Error('unreachable');
 }
 
-function text(words: string): Answer {
-  return { kind: 'text', text: words, finish: 'stop', inputTokens: 1, outputTokens: 1 };
+function piece(words: string): Piece {
+  return { text: words, tokens: [] };
+}
+
+function text(words: string): Extract<Answer, { kind: 'text' }> {
+  const counts = { inputTokens: 1, outputTokens: 1, cachedTokens: 0 };
+  return { kind: 'text', text: words, finish: 'stop', ...counts, tokens: [] };
 }
 
 function embed(texts: readonly string[]): Answer {

@@ -4,6 +4,7 @@ import type { Manifest } from '../../agent/catalog/manifest.ts';
 import type { CellCommand, CellLog, ExpertPackage } from '../../agent/cells/cell.ts';
 import { Cells } from '../../agent/cells/cells.ts';
 import { AgentError } from '../../agent/errors.ts';
+import { AS_MADE, type Piece } from '../../agent/generation.ts';
 import type { Ask, RunReport } from '../../agent/ports.ts';
 import type { CellId, ExpertId } from '../../agent/types.ts';
 import v8Flags from '../../agent/v8-flags.json' with { type: 'json' };
@@ -20,7 +21,12 @@ export const scriptedCommand: CellCommand = {
 
 /** An expert without files whose load does what `script` says. */
 export function scripted(id: ExpertId, script: LoadScript = 'plain'): ExpertPackage {
-  return { directory: import.meta.dirname, manifest: scriptedManifest(id, script) };
+  return packageOf(import.meta.dirname, scriptedManifest(id, script));
+}
+
+/** A package from which nothing was prepared. */
+export function packageOf(directory: string, manifest: Manifest): ExpertPackage {
+  return { directory, manifest, prepared: null, cacheBytes: 16 * 1024 ** 2 };
 }
 
 export function scriptedManifest(id: ExpertId, script: LoadScript): Manifest {
@@ -42,7 +48,7 @@ export function scriptedManifest(id: ExpertId, script: LoadScript): Manifest {
 
 export function say(question: string): Ask {
   const messages = [{ role: 'user', content: question }] as const;
-  const rest = { embedding: null, maxTokens: null, temperature: null, seed: null, stop: [] };
+  const rest = { embedding: null, raw: null, generation: AS_MADE };
   return { kind: 'chat', messages, question, focus: question, ...rest };
 }
 
@@ -107,7 +113,7 @@ function locate(experts: ReadonlyMap<ExpertId, ExpertPackage>, id: ExpertId): Ex
 export function runScripted(
   { cells }: StartedCells,
   question: string,
-  { cell = 'fast-1', onDelta = (_text: string) => {} } = {},
+  { cell = 'fast-1', onDelta = (_piece: Piece) => {} } = {},
 ): Promise<RunReport> {
   return cells.run({ cell, lease: 1, expert: 'good', ask: say(question) }, onDelta);
 }

@@ -9,7 +9,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { writeTinyLm } from '../experts-made/tiny-lm.ts';
-import { runScripted, StartedCells, scriptedCommand } from './started.ts';
+import { packageOf, runScripted, StartedCells, scriptedCommand } from './started.ts';
 
 const root = mkdtempSync(join(tmpdir(), 'expertd-telemetry-'));
 after(() => rmSync(root, { recursive: true }));
@@ -21,7 +21,7 @@ function cellsOfNobody(home: string): StartedCells {
   const directory = join(root, 'expert');
   const manifest = { ...writeTinyLm(directory, { id: 'good' }), summary: 'session' };
   const command = { ...scriptedCommand, env: Object.fromEntries(folders) };
-  return new StartedCells(new Map([['good', { directory, manifest }]]), { command });
+  return new StartedCells(new Map([['good', packageOf(directory, manifest)]]), { command });
 }
 
 /** Names of the threads of a process; a library's threads inherit the name of the one that starts them. */

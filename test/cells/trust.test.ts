@@ -27,7 +27,7 @@ const FORGERIES: readonly (readonly [what: string, question: string, cause: RegE
   ['a message of no known type', 'forge {"type":"hello","call":2}', /"type" is missing/],
   [
     'an answer to nobody',
-    'forge {"type":"delta","call":77,"text":"x"}',
+    'forge {"type":"delta","call":77,"piece":{"text":"x","tokens":[]}}',
     /an answer to a call that is not open$/,
   ],
   [

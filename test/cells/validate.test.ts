@@ -23,6 +23,15 @@ const namedTensor = fc.tuple(fc.string(), tensor).map(([name, [type, data]]) => 
   return { name, type, shape: [1, data.length], data };
 });
 
+const chance = {
+  id: fc.nat(),
+  text: fc.string(),
+  bytes: fc.uint8Array({ maxLength: 9 }),
+  logprob: fc.double({ min: -9_999, max: 0, noNaN: true }),
+};
+const saidToken = fc.record({ ...chance, top: fc.array(fc.record(chance), { maxLength: 3 }) });
+const piece = fc.record({ text: fc.string(), tokens: fc.array(saidToken, { maxLength: 2 }) });
+
 const answer = fc.oneof(
   fc.record({ kind: fc.constant('tensors' as const), outputs: fc.array(namedTensor), inputTokens }),
   fc.record({
@@ -42,9 +51,12 @@ const answer = fc.oneof(
     finish: fc.constantFrom('stop' as const, 'length' as const, 'cancelled' as const),
     inputTokens,
     outputTokens: fc.nat(),
+    cachedTokens: fc.nat(),
+    tokens: fc.array(saidToken, { maxLength: 4 }),
   }),
 );
 const stages = fc.dictionary(fc.constantFrom('queue', 'tokenize', 'run'), amount, { noNullPrototype: true });
+const runReport = fc.record({ answer, stages, keptBytes: fc.nat() });
 const report = fc.record({ beforeBytes: bytes, afterBytes: bytes, peakBytes: bytes, loadMs: amount });
 const failure = fc.record({
   code: fc.string(),
@@ -56,8 +68,8 @@ const honest: fc.Arbitrary<FromCell> = fc.oneof(
   fc.record({ type: fc.constant('ready' as const), protocol: fc.nat() }),
   fc.record({ type: fc.constant('loaded' as const), call, report }),
   fc.record({ type: fc.constant('unloaded' as const), call, cellBytes: bytes }),
-  fc.record({ type: fc.constant('delta' as const), call, text: fc.string() }),
-  fc.record({ type: fc.constant('answered' as const), call, report: fc.record({ answer, stages }) }),
+  fc.record({ type: fc.constant('delta' as const), call, piece }),
+  fc.record({ type: fc.constant('answered' as const), call, report: runReport }),
   fc.record({ type: fc.constant('failed' as const), call, failure }),
 );
 
@@ -89,6 +101,8 @@ test('a message with any one field spoilt is malformed', () => {
       const places = leaves(copy);
       const place = places[which % places.length];
       assert.ok(place !== undefined);
+      // The one number that may be below zero.
+      fc.pre(place.key !== 'logprob' || value !== -1);
       place.owner[place.key] = value;
       assert.throws(() => readMessage(copy), malformed, JSON.stringify(place.key));
     }),
@@ -102,14 +116,20 @@ test('what was not asked for is left out', () => {
 });
 
 test('bounds hold: long texts, many stages, holes in lists, probabilities above one', () => {
-  const text = { kind: 'text', text: 'x', finish: 'stop', inputTokens: 1, outputTokens: 1 };
+  const counts = { inputTokens: 1, outputTokens: 1, cachedTokens: 0 };
+  const text = { kind: 'text', text: 'x', finish: 'stop', ...counts, tokens: [] };
+  const token = { id: 1, text: 'x', bytes: Uint8Array.of(120), logprob: -1, top: [] };
   const answered = (part: object, names = {}) => ({
     type: 'answered',
     call: 1,
-    report: { answer: { ...text, ...part }, stages: names },
+    report: { answer: { ...text, ...part }, stages: names, keptBytes: 0 },
   });
-  readMessage(answered({}));
+  readMessage(answered({ tokens: [token] }));
   const refused = [
+    answered({ tokens: [{ ...token, logprob: 0.1 }] }),
+    answered({ tokens: [{ ...token, logprob: -10_000 }] }),
+    answered({ tokens: [{ ...token, bytes: new Uint8Array(1_001) }] }),
+    answered({ tokens: [{ ...token, top: [{ ...token, bytes: [120] }] }] }),
     answered({ text: 'x'.repeat(5_000_000) }),
     answered({}, Object.fromEntries(Array.from({ length: 33 }, (_, at) => [`s${'a'.repeat(at)}`, 1]))),
     answered({}, { 'A user said this': 1 }),
@@ -134,7 +154,7 @@ test('a tensor must be what it says: type, size, elements', () => {
     return {
       type: 'answered',
       call: 1,
-      report: { answer: { kind: 'tensors', outputs: [output], inputTokens: 0 }, stages: {} },
+      report: { answer: { kind: 'tensors', outputs: [output], inputTokens: 0 }, stages: {}, keptBytes: 0 },
     };
   };
   readMessage(answered({}));

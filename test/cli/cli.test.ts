@@ -8,6 +8,7 @@ import { clientCommands, dispatch } from '../../agent/cli/dispatch.ts';
 import type { Io } from '../../agent/cli/io.ts';
 import { AgentError } from '../../agent/errors.ts';
 import { HttpServer } from '../../agent/http/server.ts';
+import { NO_ADDITIONS } from '../fakes/additions.ts';
 import { FakeService, refusal } from '../fakes/service.ts';
 import { healthySurvey } from '../fakes/survey.ts';
 import { LOCAL } from '../http/harness.ts';
@@ -62,7 +63,7 @@ async function run(argv: readonly string[], change: Partial<Io> = {}): Promise<R
     isTTY: false,
     ...change,
   };
-  const code = await dispatch(argv, clientCommands(CHECKS), '1.2.3', io);
+  const code = await dispatch(argv, clientCommands(CHECKS, NO_ADDITIONS), '1.2.3', io);
   return { code, out: out.join(''), err: err.join('') };
 }
 
@@ -78,7 +79,7 @@ describe('ask', () => {
     assert.match(ran.err, /writer, chosen with 87 %, was absent; why: expertd explain \d+/);
     const ask = service.asked[0]?.ask;
     assert.ok(ask?.kind === 'chat');
-    assert.equal(ask.maxTokens, 5);
+    assert.equal(ask.generation.maxTokens, 5);
   });
 
   test('ends with 4 where no expert is confident', async () => {
@@ -140,7 +141,7 @@ describe('the other commands', () => {
   test('experts are a table, one is a page, and actions reach the agent', async () => {
     const { out } = await run(['experts']);
     assert.match(out, /^ID +VERSION +TASK +STATE/);
-    assert.match(out, /medical +1\.0\.0 +retrieval +resident \(pinned\) +20\.0 MB +3 {2}2023-11-1/);
+    assert.match(out, /medical +1\.0\.0 +retrieval +resident \(pinned\) +20\.0 MB +- +3 {2}2023-11-1/);
     assert.match((await run(['experts', 'medical'])).out, /license +Apache-2\.0/);
     await run(['experts', 'unload', 'lang-id']);
     assert.deepEqual(service.commands, ['unload lang-id']);
@@ -275,7 +276,7 @@ describe('the command line', () => {
     assert.deepEqual(await run(['--version'], { env: {} }), { code: 0, out: 'expertd 1.2.3\n', err: '' });
     const help = await run(['--help'], { env: {} });
     assert.equal(help.code, 0);
-    for (const { name, usage } of clientCommands(CHECKS)) {
+    for (const { name, usage } of clientCommands(CHECKS, NO_ADDITIONS)) {
       assert.match(help.out, new RegExp(`\n  ${name} `));
       assert.deepEqual(await run([name, '--help'], { env: {} }), { code: 0, out: `${usage}\n`, err: '' });
       assert.equal((await run(['help', name])).out, `${usage}\n`);

@@ -10,12 +10,13 @@ import { clientCommands, dispatch } from '../../agent/cli/dispatch.ts';
 import type { Command, Io } from '../../agent/cli/io.ts';
 import { HttpServer } from '../../agent/http/server.ts';
 import { startCommand } from '../../agent/start.ts';
+import { NO_ADDITIONS } from '../fakes/additions.ts';
 import { expertView, FakeService } from '../fakes/service.ts';
 import { LOCAL } from '../http/harness.ts';
 
 const none = () => Promise.reject(new Error('nothing is checked here'));
 const CHECKS = { config: none, expert: none, device: none };
-const others: readonly Command[] = [startCommand('1.2.3'), ...clientCommands(CHECKS)];
+const others: readonly Command[] = [startCommand('1.2.3'), ...clientCommands(CHECKS, NO_ADDITIONS)];
 const commands: readonly Command[] = [...others, completionCommand(others)];
 
 let directory: string;

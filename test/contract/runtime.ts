@@ -71,17 +71,25 @@ function loading(it: It): void {
 
   it('an expert that was unloaded can be loaded again', async ({ runtime }) => {
     await runtime.load('fast-1', 'fast', 'good');
-    const bytes = await runtime.unload('fast-1', 'good');
+    const bytes = await runtime.unload('fast-1', 'good', 'all');
     assert.ok(bytes === null || bytes > 0);
     await rejects(says(runtime, 'good'), 'not_loaded');
     await runtime.load('fast-1', 'fast', 'good');
     assert.equal(await says(runtime, 'good'), 'hello');
   });
 
-  it('what is not loaded cannot be unloaded', async ({ runtime }) => {
-    await rejects(runtime.unload('fast-1', 'good'), 'cell_exited');
+  it('an expert that gives back what it keeps stays loaded', async ({ runtime }) => {
     await runtime.load('fast-1', 'fast', 'good');
-    await rejects(runtime.unload('fast-1', 'other'), 'not_loaded');
+    const bytes = await runtime.unload('fast-1', 'good', 'kept');
+    assert.ok(bytes === null || bytes > 0);
+    assert.equal(await says(runtime, 'good'), 'hello');
+    await rejects(runtime.unload('fast-1', 'other', 'kept'), 'not_loaded');
+  });
+
+  it('what is not loaded cannot be unloaded', async ({ runtime }) => {
+    await rejects(runtime.unload('fast-1', 'good', 'all'), 'cell_exited');
+    await runtime.load('fast-1', 'fast', 'good');
+    await rejects(runtime.unload('fast-1', 'other', 'all'), 'not_loaded');
   });
 }
 
@@ -227,7 +235,7 @@ function run(
   onDelta: (text: string) => void = () => {},
   cell = 'fast-1',
 ): Promise<RunReport> {
-  return runtime.run({ cell, lease, expert, ask: say(question) }, onDelta);
+  return runtime.run({ cell, lease, expert, ask: say(question) }, ({ text }) => onDelta(text));
 }
 
 async function says(runtime: Runtime, expert: ExpertId): Promise<string> {

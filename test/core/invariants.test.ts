@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { decide } from '../../agent/decide.ts';
+import type { Task } from '../../agent/types.ts';
 import { coolDevice } from '../fakes/survey.ts';
 import { expert, MB, settings } from './made.ts';
 import { type TrueSize, World } from './world.ts';
@@ -10,8 +11,20 @@ import { type TrueSize, World } from './world.ts';
 const runs = Number(process.env['EXPERTD_PROPERTY_RUNS'] ?? 400);
 
 type Action =
-  | { readonly kind: 'request'; readonly model: number; readonly waitMs: number | null }
-  | { readonly kind: 'complete'; readonly index: number; readonly fault: 'none' | 'fail' | 'broken' }
+  | {
+      readonly kind: 'request';
+      readonly want: 'chat' | 'load';
+      readonly model: number;
+      readonly waitMs: number | null;
+      readonly keepAliveMs: number | null;
+    }
+  | {
+      readonly kind: 'complete';
+      readonly index: number;
+      readonly fault: 'none' | 'fail' | 'broken';
+      readonly sources: number;
+      readonly keptMb: number;
+    }
   | { readonly kind: 'kill'; readonly index: number }
   | { readonly kind: 'hangUp'; readonly index: number }
   | {
@@ -33,6 +46,11 @@ const action: fc.Arbitrary<Action> = fc.oneof(
     weight: 8,
     arbitrary: fc.record({
       kind: fc.constant('request' as const),
+      want: fc.oneof(
+        { weight: 6, arbitrary: fc.constant('chat' as const) },
+        { weight: 1, arbitrary: fc.constant('load' as const) },
+      ),
+      keepAliveMs: fc.constantFrom(null, null, null, 0, 40, -1),
       model: fc.integer({ min: -1, max: 7 }),
       waitMs: fc.constantFrom(null, 0, 50, 5_000),
     }),
@@ -42,6 +60,8 @@ const action: fc.Arbitrary<Action> = fc.oneof(
     arbitrary: fc.record({
       kind: fc.constant('complete' as const),
       index: fc.nat(20),
+      sources: fc.constantFrom(0, 2, 2),
+      keptMb: fc.constantFrom(0, 0, 15),
       fault: fc.oneof(
         { weight: 9, arbitrary: fc.constant('none' as const) },
         { weight: 1, arbitrary: fc.constantFrom('fail' as const, 'broken' as const) },
@@ -88,6 +108,13 @@ const action: fc.Arbitrary<Action> = fc.oneof(
 
 const IDS = ['embedder', 'a', 'b', 'c', 'heavy', 'alone', 'huge'];
 
+const TASKS: Readonly<Record<string, Task>> = {
+  embedder: 'feature-extraction',
+  b: 'retrieval',
+  c: 'retrieval',
+  heavy: 'text-generation',
+};
+
 /** True sizes that differ from what the manifests claim, so that first loads correct the ledger. */
 const sizes = new Map<string, TrueSize>(
   IDS.map((id, index) => [id, { residentBytes: (10 + 14 * index) * MB, loadBytes: (14 + 16 * index) * MB }]),
@@ -100,8 +127,10 @@ function install(world: World, id: string, version = '1.0.0'): void {
     digest: `${id}@${version}`,
     residentMb: 15 + 12 * index,
     loadMb: 25 + 14 * index,
-    task: id === 'embedder' ? 'feature-extraction' : 'text-classification',
+    task: TASKS[id] ?? 'text-classification',
     lane: id === 'heavy' ? 'heavy' : 'fast',
+    cacheBytes: id === 'heavy' ? 12 * MB : 0,
+    assistant: id === 'b' ? { base: 'nobody' } : id === 'c' ? { base: 'heavy' } : null,
     isolation: id === 'alone' ? 'own' : 'shared',
     needsEmbedding: id === 'b',
     routing: {
@@ -120,9 +149,16 @@ function play(world: World, actions: readonly Action[]): void {
   for (const [at, next] of actions.entries()) {
     switch (next.kind) {
       case 'request':
-        world.request(`r${requests++}`, next.model < 0 ? null : (IDS[next.model] ?? 'nobody'), next.waitMs);
+        world.ask(`r${requests++}`, {
+          want: next.want,
+          model: next.model < 0 ? null : (IDS[next.model] ?? 'nobody'),
+          waitMs: next.waitMs,
+          keepAliveMs: next.keepAliveMs,
+        });
         break;
       case 'complete':
+        world.sources = next.sources;
+        world.keptBytes = next.keptMb * MB;
         world.complete(next.index, next.fault);
         break;
       case 'kill':

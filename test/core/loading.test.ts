@@ -11,7 +11,17 @@ test('a request for a resident expert is granted at once, and says that it was r
   world.pass(1);
   const { steps } = world.ask('r1', { model: 'a' });
   assert.deepEqual(steps, [
-    { type: 'grant', request: 'r1', lease: 2, expert: 'a', cell: 'fast-1', wasResident: true },
+    {
+      type: 'grant',
+      request: 'r1',
+      lease: 2,
+      expert: 'a',
+      cell: 'fast-1',
+      wasResident: true,
+      purpose: 'answer',
+      assistant: null,
+      degraded: null,
+    },
   ]);
 });
 

@@ -51,7 +51,13 @@ export function sayStep(step: Step): string {
     case 'unload':
       return `unload ${step.expert} from ${step.cell}`;
     case 'grant':
-      return `grant ${step.request}: ${step.expert} in ${step.cell}`;
+      return `${step.purpose === 'retrieve' ? 'find sources for' : 'grant'} ${step.request}: ${step.expert} in ${step.cell}`;
+    case 'ready':
+      return `ready ${step.request}: ${step.expert}`;
+    case 'fallback':
+      return `fall back ${step.request}: ${step.degraded}`;
+    case 'trim':
+      return `trim ${step.expert} in ${step.cell}`;
     case 'embed':
       return `embed ${step.request} with ${step.expert} in ${step.cell}`;
     case 'learn':

@@ -7,7 +7,7 @@ import assert from 'node:assert/strict';
 import { decide, initialState } from '../../agent/decide.ts';
 import type { Device } from '../../agent/device.ts';
 import type { Policy } from '../../agent/policy.ts';
-import { committedBytes, leasesIn, leasesOn } from '../../agent/residency.ts';
+import { committedBytes, leasesOn } from '../../agent/residency.ts';
 import type { PolicyNames, Settings } from '../../agent/tuning.ts';
 import type {
   Decision,
@@ -22,6 +22,7 @@ import type {
 } from '../../agent/types.ts';
 import { nextDueMs } from '../../agent/upkeep.ts';
 import { policyOf } from '../../policies/index.ts';
+import { checkLoad, checkState, nameOf } from './checks.ts';
 import { axis, features, MB, names } from './made.ts';
 
 const CRASH: Failure = { code: 'cell_exited', message: 'gone', hint: null, retryable: true };
@@ -37,29 +38,15 @@ export interface TrueSize {
   readonly loadBytes: number;
 }
 
-/** `load a`, `unload a`, `grant r1`, `embed r1`, `route r1`, `learn a`, `stop fast-1`. */
-export function nameOf(step: Step): string {
-  switch (step.type) {
-    case 'load':
-    case 'unload':
-      return `${step.type} ${step.expert}`;
-    case 'learn':
-      return `learn ${step.subject}`;
-    case 'stop':
-      return `stop ${step.cell}`;
-    case 'cancel':
-      return `cancel ${step.lease}`;
-    default:
-      return `${step.type} ${step.request}`;
-  }
-}
-
 export class World {
   readonly policy: Policy;
   state: State;
   nowMs = 0;
   /** What the next samples say of heat and power. */
   device: Device | null = null;
+  /** What a `retrieve` finds, and what a run leaves behind for later ones. */
+  sources = 2;
+  keptBytes = 0;
   readonly log: { event: Event; decision: Decision }[] = [];
   readonly #initial: State;
   readonly #ends = new Map<RequestId, string>();
@@ -102,12 +89,26 @@ export class World {
   }
 
   request(request: RequestId, model: ExpertId | null, waitMs: number | null = null): void {
-    this.happen({ type: 'request', request, want: 'chat', model, features: features(), waitMs });
+    this.happen({
+      type: 'request',
+      request,
+      want: 'chat',
+      model,
+      features: features(),
+      waitMs,
+      keepAliveMs: null,
+    });
   }
 
   /** A request with everything to choose; `chat`, `auto` and the usual wait unless said. */
   ask(request: RequestId, change: Partial<Extract<Happening, { type: 'request' }>> = {}): Decision {
-    const usual = { want: 'chat', model: null, features: features(), waitMs: null } as const;
+    const usual = {
+      want: 'chat',
+      model: null,
+      features: features(),
+      waitMs: null,
+      keepAliveMs: null,
+    } as const;
     return this.happen({ type: 'request', request, ...usual, ...change });
   }
 
@@ -216,17 +217,8 @@ export class World {
   #carryOut(step: Step): void {
     switch (step.type) {
       case 'load':
-        assert.equal(
-          leasesIn(this.state, step.cell),
-          0,
-          `${step.cell} held a lease when ${step.expert} was loaded`,
-        );
-        assert.ok(
-          !this.#pending.some(({ step: other }) => other.type === 'load' && other.expert === step.expert),
-          'two loads',
-        );
-        assert.equal(step.fresh, !this.#cells.has(step.cell), 'a fresh cell is a new one, and no other is');
-        assert.notEqual(this.state.pressure.level, 'high', 'a load under pressure');
+        checkLoad(this.state, step, this.#cells.has(step.cell));
+        assert.ok(!this.underWay.includes(nameOf(step)), 'two loads');
         if (!this.#cells.has(step.cell)) this.#cells.set(step.cell, new Set());
         this.#pending.push({ step, cell: step.cell });
         return;
@@ -253,7 +245,20 @@ export class World {
         return this.#end(step.request, step.failure.code);
       case 'abstain':
         return this.#end(step.request, 'abstained');
+      case 'ready':
+        assert.ok(this.#isInMemory(step.expert), `${step.expert} is not in memory`);
+        return this.#end(step.request, 'ready');
+      case 'fallback':
+        return this.#end(step.request, 'fallback');
+      case 'trim':
+        assert.equal(leasesOn(this.state, step.expert), 0, `${step.expert} is leased and was to be trimmed`);
+        this.#pending.push({ step, cell: step.cell });
+        return;
     }
+  }
+
+  #isInMemory(expert: ExpertId): boolean {
+    return [...this.#cells.values()].some((experts) => experts.has(expert));
   }
 
   #finish(step: Step, fault: 'none' | 'fail' | 'broken', report?: LoadReport): void {
@@ -312,14 +317,21 @@ export class World {
         return;
       case 'grant': {
         const ok = fault === 'none';
-        // A client that hung up or was refused is not answered again.
-        if (this.#open.has(step.request) && !this.#cancelled.has(step.lease))
+        const sources = step.purpose === 'retrieve' && ok ? this.sources : 0;
+        // A client that hung up or was refused is not answered again; one that gets more, or a refusal by the core, later.
+        const isFinal = step.purpose === 'answer' || (ok && sources === 0);
+        if (isFinal && this.#open.has(step.request) && !this.#cancelled.has(step.lease))
           this.#end(step.request, 'answered');
         this.happen({
           type: 'released',
           lease: step.lease,
-          outcome: { ok, error: ok ? null : BAD, stages: {} },
+          outcome: { ok, error: ok ? null : BAD, stages: {}, keptBytes: this.keptBytes, sources },
         });
+        return;
+      }
+      case 'trim': {
+        const cellBytes = fault === 'none' ? this.cellBytes(step.cell) : null;
+        this.happen({ type: 'trimmed', expert: step.expert, cell: step.cell, cellBytes });
         return;
       }
       case 'stop':
@@ -382,18 +394,6 @@ export class World {
         assert.ok(this.#bytesToBe() <= state.settings.budgetBytes, 'a load goes over the budget in truth');
       }
     }
-    assert.ok(nextDueMs(state) > state.nowMs, 'something is due at once, again and again');
-    for (const lease of state.leases.values()) {
-      assert.equal(
-        state.experts.get(lease.expert)?.residency.state,
-        'resident',
-        'a leased expert is not resident',
-      );
-      assert.ok(Number.isFinite(lease.deadlineMs));
-    }
-    for (const request of state.requests.values()) {
-      if (request.phase.name === 'leased')
-        assert.ok(state.leases.has(request.phase.lease), 'a request holds a lease that ended');
-    }
+    checkState(state);
   }
 }

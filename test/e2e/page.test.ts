@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { after, afterEach, beforeEach, describe, test } from 'node:test';
 import { HttpServer } from '../../agent/http/server.ts';
 import type { DecisionTold } from '../../agent/service.ts';
-import { expertView, FakeService, refusal } from '../fakes/service.ts';
+import { expertView, FakeService, refusal, said } from '../fakes/service.ts';
 import { LOCAL } from '../http/harness.ts';
 import { browser, closeChromium, openChromium } from './chromium.ts';
 import { violations, visit, widthBeyond } from './visit.ts';
@@ -138,13 +138,7 @@ describe('the page', { skip: why ?? false }, () => {
 
   test('shows whatever it is sent as text', async () => {
     everyState();
-    service.answerOf = () => ({
-      kind: 'text',
-      text: `answer ${EVIL}`,
-      finish: 'stop',
-      inputTokens: 1,
-      outputTokens: 1,
-    });
+    service.answerOf = () => said(`answer ${EVIL}`);
     service.healthView = {
       ...service.healthView,
       problems: [{ code: 'x', message: `problem ${EVIL}`, hint: EVIL, retryable: false }],
@@ -172,6 +166,15 @@ describe('the page', { skip: why ?? false }, () => {
     await page.getByRole('button', { name: 'Ask' }).click();
     await page.getByText('A heart rate above 100 beats per minute.').waitFor();
     assert.equal(service.asked.at(-1)?.model, 'medical');
+    assert.equal(await page.locator('#answer-sources').isVisible(), false);
+    service.notes = {
+      degraded: 'base-loading',
+      sources: [{ title: 'fever', text: 'Above 38 °C.', source: EVIL, score: 0.9 }],
+    };
+    await page.getByRole('button', { name: 'Ask' }).click();
+    await page.getByText('Its language model is still being loaded').waitFor();
+    const sources = page.getByRole('list', { name: 'Sources' });
+    assert.equal(await sources.getByRole('listitem').textContent(), `fever (${EVIL})`);
     await page.getByLabel('Expert', { exact: true }).selectOption('auto');
     service.failures.push(refusal('pressure'));
     await page.getByRole('button', { name: 'Ask' }).click();
@@ -217,7 +220,8 @@ describe('the page', { skip: why ?? false }, () => {
     await page.keyboard.press('Escape');
     await page.getByRole('dialog').waitFor({ state: 'hidden' });
     assert.equal(await page.evaluate('document.activeElement.textContent'), 'Decision 43');
-    assert.equal(await page.evaluate('location.hash'), '');
+    // The dialog is gone before its address is.
+    await page.waitForFunction('location.hash === ""');
     assert.deepEqual(faults, []);
   });
 

@@ -180,6 +180,8 @@ function manifest(id: string, shape: TinyLmShape): Omit<Manifest, 'files'> {
         logits: `float32[batch,sequence,${shape.vocabulary}]`,
         ...Object.fromEntries(cache('present', 'total')),
       },
+      // Keys and values of a layer, four bytes a number.
+      cacheBytesPerToken: shape.layers * 2 * KV_HEADS * HEAD_SIZE * 4,
     },
     tokenizer: {
       kind: 'huggingface',

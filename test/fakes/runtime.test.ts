@@ -12,16 +12,17 @@ const talker: FakeExpert = {
     const question = ask.kind === 'chat' ? ask.question : '';
     const rest = question.slice(question.indexOf(' ') + 1);
     if (question.startsWith('throw')) throw new Error(rest);
-    if (question.startsWith('spell')) for (const letter of rest) onDelta(letter);
+    if (question.startsWith('spell')) for (const letter of rest) onDelta({ text: letter, tokens: [] });
     if (question !== 'endless') return text(rest, 'stop');
-    onDelta('first');
+    onDelta({ text: 'first', tokens: [] });
     if (!signal.aborted) await new Promise((resolve) => signal.addEventListener('abort', resolve));
     return text('first', 'cancelled');
   },
 };
 
 function text(words: string, finish: 'stop' | 'cancelled'): Answer {
-  return { kind: 'text', text: words, finish, inputTokens: 1, outputTokens: 1 };
+  const counts = { inputTokens: 1, outputTokens: 1, cachedTokens: 0 };
+  return { kind: 'text', text: words, finish, ...counts, tokens: [] };
 }
 
 function make(): RuntimeUnderTest & { runtime: FakeRuntime } {
@@ -54,7 +55,7 @@ test('fake runtime: it records loads beside a lease and unloads of what is lease
   const run = runtime.run(call, () => started.resolve());
   await started.promise;
   const load = runtime.load('fast-1', 'fast', 'other');
-  const unload = runtime.unload('fast-1', 'good');
+  const unload = runtime.unload('fast-1', 'good', 'all');
   runtime.cancel('fast-1', 1);
   await Promise.all([run, load, unload]);
   assert.deepEqual(runtime.violations, [
@@ -67,6 +68,6 @@ test('fake runtime: the bytes of a cell follow what is loaded', async () => {
   const { runtime } = make();
   const report = await runtime.load('fast-1', 'fast', 'good');
   assert.equal((report.afterBytes ?? 0) - (report.beforeBytes ?? 0), talker.residentBytes);
-  assert.equal(await runtime.unload('fast-1', 'good'), report.beforeBytes);
+  assert.equal(await runtime.unload('fast-1', 'good', 'all'), report.beforeBytes);
   assert.deepEqual(runtime.violations, []);
 });

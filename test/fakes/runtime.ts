@@ -3,6 +3,7 @@
  * ends in the same turn, unless its expert waits for something. It records what no user of a runtime may do.
  */
 import { AgentError, toFailure } from '../../agent/errors.ts';
+import type { Piece } from '../../agent/generation.ts';
 import type { Answer, Ask, OnCellExit, RunCall, RunReport, Runtime } from '../../agent/ports.ts';
 import type { CellId, ExpertId, Lane, LeaseId, LoadReport } from '../../agent/types.ts';
 
@@ -10,7 +11,11 @@ export interface FakeExpert {
   readonly residentBytes: number;
   /** Called at each load; may wait, may throw an AgentError. */
   readonly load?: () => Promise<void>;
-  readonly run: (ask: Ask, run: { signal: AbortSignal; onDelta: (text: string) => void }) => Promise<Answer>;
+  /** What it keeps after a run. */
+  readonly keptBytes?: () => number;
+  /** Called where only what it keeps is unloaded. */
+  readonly trim?: () => void;
+  readonly run: (ask: Ask, run: { signal: AbortSignal; onDelta: (piece: Piece) => void }) => Promise<Answer>;
 }
 
 export interface FakeRuntimeOptions {
@@ -64,17 +69,19 @@ export class FakeRuntime implements Runtime {
     });
   }
 
-  async unload(id: CellId, expert: ExpertId): Promise<number | null> {
+  async unload(id: CellId, expert: ExpertId, part: 'all' | 'kept'): Promise<number | null> {
     const cell = this.#running(id);
     const used = [...cell.runs.values()].some((run) => run.expert === expert);
     if (used) this.violations.push(`${expert} was unloaded from ${id} while it was leased`);
     return await this.#inTurn(cell, async () => {
-      if (!cell.experts.delete(expert)) throw notLoaded(expert, id);
+      if (!cell.experts.has(expert)) throw notLoaded(expert, id);
+      if (part === 'kept') this.#options.experts.get(expert)?.trim?.();
+      else cell.experts.delete(expert);
       return this.#bytes(cell);
     });
   }
 
-  async run({ cell: id, lease, expert, ask }: RunCall, onDelta: (text: string) => void): Promise<RunReport> {
+  async run({ cell: id, lease, expert, ask }: RunCall, onDelta: (piece: Piece) => void): Promise<RunReport> {
     const cell = this.#running(id);
     if (cell.runs.has(lease)) this.violations.push(`lease ${lease} ran twice at once`);
     const dropped = Promise.withResolvers<never>();
@@ -92,7 +99,7 @@ export class FakeRuntime implements Runtime {
       const script = this.#options.experts.get(expert);
       if (script === undefined || !cell.experts.has(expert)) throw notLoaded(expert, id);
       const answer = await script.run(ask, { signal: run.abort.signal, onDelta }).catch(asRunFailure);
-      return { answer, stages: { queue: 0, run: 1 } };
+      return { answer, stages: { queue: 0, run: 1 }, keptBytes: script.keptBytes?.() ?? 0 };
     });
     return await Promise.race([work, dropped.promise]).finally(() => cell.runs.delete(lease));
   }
@@ -160,8 +167,17 @@ export class FakeRuntime implements Runtime {
 
 /** Stands in for the report of a run that was dropped before it began: its promise has been rejected by then. */
 const CANCELLED: RunReport = {
-  answer: { kind: 'text', text: '', finish: 'cancelled', inputTokens: 0, outputTokens: 0 },
+  answer: {
+    kind: 'text',
+    text: '',
+    finish: 'cancelled',
+    inputTokens: 0,
+    outputTokens: 0,
+    cachedTokens: 0,
+    tokens: [],
+  },
   stages: {},
+  keptBytes: 0,
 };
 
 function asRunFailure(error: unknown): never {

@@ -2,6 +2,7 @@
  * A Service without a loop, cells or a database: three experts, answers that depend on the question alone, and a
  * script of refusals. It records what was asked, so that tests can look.
  */
+import type { Piece, SaidToken } from '../../agent/generation.ts';
 import type { Answer, Ask } from '../../agent/ports.ts';
 import type {
   AskRequest,
@@ -70,10 +71,12 @@ export class FakeService implements Service {
   /** Thrown at the next requests, one each. */
   failures: unknown[] = [];
   /** Pieces that a generator sends before its answer. */
-  pieces: readonly string[] = ['Hel', 'lo ', 'you'];
+  pieces: readonly (string | Piece)[] = ['Hel', 'lo ', 'you'];
   /** Called between pieces: lets a test hang up, or fail, in mid-stream. */
   betweenPieces: (index: number, signal: AbortSignal) => Promise<void> = async () => {};
   answerOf: (ask: Ask, expert: string) => Answer = defaultAnswer;
+  /** Beside the answers. */
+  notes: Pick<Reply, 'degraded' | 'sources'> = {};
   healthView: Health = { live: true, ready: true, version: '0.0.1', uptimeMs: 65_000, problems: [] };
   stateView: StateView = defaultState();
   #decision = 41;
@@ -86,17 +89,20 @@ export class FakeService implements Service {
     const expert = request.model ?? this.#choose(request);
     this.#decision++;
     const decision = this.#decision;
-    const stages = { queue: 0.1, run: 1.5, total: 2 };
+    const stages = { queue: 0.1, run: 1.5, prefill: 0.5, decode: 1, cell: 1.6, total: 2 };
     if (expert === null) {
       return { decision, expert, confidence: null, residency: null, answer: null, stages };
     }
     const view = this.expertList.find(({ id }) => id === expert);
     if (view === undefined) throw refusal('model_not_found');
+    if (request.want === 'load') {
+      return { decision, expert, confidence: null, residency: null, answer: null, stages: {} };
+    }
     const residency = view.state === 'resident' ? 'resident' : 'absent';
     const chosen: Chosen = { decision, expert, confidence: 0.87, residency };
     listeners.onChosen?.(chosen);
     if (view.task === 'text-generation') await this.#generate(listeners, signal);
-    return { ...chosen, answer: this.answerOf(request.ask, expert), stages };
+    return { ...chosen, answer: this.answerOf(request.ask, expert), stages, ...this.notes };
   }
 
   async route({ question }: SplitMessage): Promise<Choice> {
@@ -124,6 +130,12 @@ export class FakeService implements Service {
     const view = this.expertList.find(({ id }) => id === expert);
     if (view === undefined) throw refusal('model_not_found');
     return { ...view, pinned: command === 'pin' };
+  }
+
+  async reload(): Promise<void> {
+    this.commands.push('reload');
+    const failure = this.failures.shift();
+    if (failure !== undefined) throw failure;
   }
 
   experts(): readonly ExpertView[] {
@@ -171,7 +183,7 @@ export class FakeService implements Service {
 
   async #generate({ onDelta }: Listeners, signal: AbortSignal): Promise<void> {
     for (const [index, piece] of this.pieces.entries()) {
-      onDelta?.(piece);
+      onDelta?.(typeof piece === 'string' ? { text: piece, tokens: [] } : piece);
       await this.betweenPieces(index, signal);
     }
   }
@@ -190,7 +202,8 @@ function echo({ inputs, outputs }: Extract<Ask, { kind: 'tensors' }>): Answer {
   return { kind: 'tensors', outputs: found, inputTokens: 0 };
 }
 
-function defaultAnswer(ask: Ask, expert: string): Answer {
+/** What its experts say: a label, a passage, or "Hello you". */
+export function defaultAnswer(ask: Ask, expert: string): Answer {
   if (ask.kind === 'tensors') return echo(ask);
   if (ask.kind === 'embeddings') {
     const vectors = ask.texts.map((text) => Float32Array.of(0.5, -0.25, text.length));
@@ -208,7 +221,19 @@ function defaultAnswer(ask: Ask, expert: string): Answer {
     const passages = [{ title: 'tachycardia', text, source: 'Glossary', score: 0.9 }];
     return { kind: 'passages', passages, inputTokens: 5 };
   }
-  return { kind: 'text', text: 'Hello you', finish: 'stop', inputTokens: 7, outputTokens: 3 };
+  return said('Hello you');
+}
+
+/** What a language model says, of three tokens after a prompt of seven, five of which it had read before. */
+export function said(text: string, tokens: readonly SaidToken[] = []): Extract<Answer, { kind: 'text' }> {
+  return { kind: 'text', text, finish: 'stop', inputTokens: 7, outputTokens: 3, cachedTokens: 5, tokens };
+}
+
+/** A token of that text, as likely as that, with one alternative. */
+export function saidToken(text: string, logprob: number): SaidToken {
+  const bytes = Buffer.from(text);
+  const other = { id: 2, text: 'other', bytes: Buffer.from('other'), logprob: -3 };
+  return { id: 1, text, bytes, logprob, top: [other] };
 }
 
 function defaultState(): StateView {

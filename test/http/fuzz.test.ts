@@ -5,7 +5,7 @@ import fc from 'fast-check';
 import { harness } from './harness.ts';
 
 const { server, post, get, logged } = harness();
-const RUNS = { numRuns: 300 };
+const RUNS = { numRuns: 500 };
 
 const chatKeys = fc.constantFrom(
   'model',
@@ -22,6 +22,20 @@ const chatKeys = fc.constantFrom(
   'input',
   'encoding_format',
   'max_tokens',
+  'prompt',
+  'suffix',
+  'echo',
+  'logprobs',
+  'top_logprobs',
+  'logit_bias',
+  'top_p',
+  'keep_alive',
+  'truncation',
+  'options',
+  'format',
+  'raw',
+  'system',
+  'name',
 );
 const message = fc.record(
   {
@@ -37,7 +51,12 @@ const message = fc.record(
 );
 const value = fc.oneof(
   fc.jsonValue(),
-  fc.constantFrom('auto', 'lang-id', 'writer', true, 1),
+  fc.constantFrom('auto', 'lang-id', 'writer', 'writer:latest', true, 1, 'json', '5m', -1),
+  fc.record({ type: fc.constantFrom('json_object', 'json_schema', 'object'), json_schema: fc.jsonValue() }),
+  fc.dictionary(
+    fc.constantFrom('temperature', 'num_predict', 'stop', 'seed', 'num_ctx', 'top_k', '50256', 'schema'),
+    fc.oneof(fc.integer(), fc.jsonValue()),
+  ),
   fc.array(message, { maxLength: 3 }),
 );
 const body = fc.oneof(
@@ -48,19 +67,36 @@ const body = fc.oneof(
       .tuple(fc.dictionary(chatKeys, value), fc.array(message, { minLength: 1, maxLength: 3 }))
       .map(([rest, messages]) => ({ ...rest, model: 'auto', messages })),
   },
+  {
+    weight: 2,
+    arbitrary: fc
+      .tuple(fc.dictionary(chatKeys, value), fc.string({ unit: 'binary' }))
+      .map(([rest, prompt]) => ({ ...rest, model: 'writer', prompt })),
+  },
   { weight: 1, arbitrary: fc.jsonValue() },
 );
 const path = fc.constantFrom(
   '/v1/chat/completions',
+  '/v1/completions',
   '/v1/embeddings',
+  '/api/generate',
+  '/api/chat',
+  '/api/embed',
+  '/api/embeddings',
+  '/api/show',
   '/expertd/v1/route',
   '/expertd/v1/experts/medical/pin',
 );
 
-function holds(reply: { statusCode: number; body: string }): void {
+/** `url` says whose form errors have. */
+function holds(reply: { statusCode: number; body: string }, url = ''): void {
   assert.ok(reply.statusCode >= 200 && reply.statusCode < 500, `${reply.statusCode} ${reply.body}`);
   if (reply.statusCode < 400) return;
   const { error } = JSON.parse(reply.body);
+  if (url.startsWith('/api/')) {
+    assert.ok(typeof error === 'string' && error.length > 0 && error.length < 1_000, error);
+    return;
+  }
   assert.deepEqual(Object.keys(error), ['message', 'type', 'param', 'code']);
   assert.ok(error.message.length > 0 && error.message.length < 1_000, error.message);
 }
@@ -68,7 +104,7 @@ function holds(reply: { statusCode: number; body: string }): void {
 test('JSON of any shape', async () => {
   await fc.assert(
     fc.asyncProperty(path, body, async (url, json) => {
-      holds(await post(url, JSON.stringify(json), { 'content-type': 'application/json' }));
+      holds(await post(url, JSON.stringify(json), { 'content-type': 'application/json' }), url);
     }),
     RUNS,
   );
@@ -79,7 +115,7 @@ test('bytes of any kind', async () => {
   const bytes = fc.uint8Array({ maxLength: 200 }).map((array) => Buffer.from(array));
   await fc.assert(
     fc.asyncProperty(path, bytes, async (url, payload) => {
-      holds(await post(url, payload, { 'content-type': 'application/json' }));
+      holds(await post(url, payload, { 'content-type': 'application/json' }), url);
     }),
     RUNS,
   );

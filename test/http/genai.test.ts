@@ -9,8 +9,8 @@ async function lines(made: Harness, metric: string): Promise<string[]> {
   return body.split('\n').filter((line) => line.startsWith(`${metric}{`));
 }
 
-const count = (operation: string, model: string, error = '') =>
-  `gen_ai_server_request_duration_seconds_count{gen_ai_operation_name="${operation}",gen_ai_provider_name="expertd",gen_ai_response_model="${model}",error_type="${error}"} 1`;
+const count = (operation: string, model: string, error = '', times = 1) =>
+  `gen_ai_server_request_duration_seconds_count{gen_ai_operation_name="${operation}",gen_ai_provider_name="expertd",gen_ai_response_model="${model}",error_type="${error}"} ${times}`;
 
 test('requests are counted by operation, expert and error, whichever way they come in', async () => {
   const made = tensorHarness();
@@ -18,10 +18,11 @@ test('requests are counted by operation, expert and error, whichever way they co
   made.service.failures = [refusal('no_room')];
   await infer(made, { inputs: [row('a'), row('b')] });
   await made.post('/v1/chat/completions', { model: 'lang-id', messages: user('hola') });
+  await made.post('/api/generate', { model: 'lang-id', prompt: 'hola' });
   const counted = await lines(made, 'gen_ai_server_request_duration_seconds_count');
   assert.deepEqual(
     counted.toSorted(),
-    [count('infer', 'sum'), count('infer', 'sum', 'no_room'), count('chat', 'lang-id')].toSorted(),
+    [count('infer', 'sum'), count('infer', 'sum', 'no_room'), count('chat', 'lang-id', '', 2)].toSorted(),
   );
 });
 
@@ -45,6 +46,9 @@ test('generated text has a first token, further tokens, and totals', async () =>
   assert.deepEqual(await lines(made, 'expertd_tokens_total'), [
     'expertd_tokens_total{expert="writer",type="input"} 7',
     'expertd_tokens_total{expert="writer",type="output"} 3',
+  ]);
+  assert.deepEqual(await lines(made, 'expertd_cached_tokens_total'), [
+    'expertd_cached_tokens_total{expert="writer"} 5',
   ]);
 });
 

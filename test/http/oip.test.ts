@@ -88,6 +88,7 @@ test('inference goes through the service, as a request for tensors of that exper
       outputs: ['y'],
     },
     waitMs: null,
+    keepAliveMs: null,
   });
 });
 

@@ -1,6 +1,7 @@
 /** Chat, embeddings and models as bodies and headers. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { AS_MADE } from '../../agent/generation.ts';
 import { expertView, refusal } from '../fakes/service.ts';
 import { harness, user } from './harness.ts';
 
@@ -18,7 +19,12 @@ describe('a chat completion', () => {
     assert.equal(body.model, 'lang-id');
     assert.equal(body.choices[0].message.content, 'Spanish (es), 97 %');
     assert.equal(body.choices[0].finish_reason, 'stop');
-    assert.deepEqual(body.usage, { prompt_tokens: 9, completion_tokens: 0, total_tokens: 9 });
+    assert.deepEqual(body.usage, {
+      prompt_tokens: 9,
+      completion_tokens: 0,
+      total_tokens: 9,
+      prompt_tokens_details: { cached_tokens: 0 },
+    });
     assert.equal(reply.headers['x-expertd-decision'], '42');
     assert.equal(reply.headers['x-expertd-expert'], 'lang-id');
     assert.equal(reply.headers['x-expertd-confidence'], '0.870');
@@ -31,10 +37,8 @@ describe('a chat completion', () => {
       question: 'in which language is this',
       focus: '¿dónde está el gato?',
       embedding: null,
-      maxTokens: null,
-      temperature: null,
-      seed: null,
-      stop: [],
+      raw: null,
+      generation: AS_MADE,
     });
   });
 
@@ -66,7 +70,7 @@ describe('a chat completion', () => {
       { role: 'assistant', content: '' },
       { role: 'user', content: 'write\na poem' },
     ]);
-    assert.deepEqual([ask.maxTokens, ask.temperature, ask.seed, ask.stop], [7, 0.2, 3, ['\n']]);
+    assert.deepEqual(ask.generation, { ...AS_MADE, maxTokens: 7, temperature: 0.2, seed: 3, stop: ['\n'] });
   });
 
   test('as JSON has label, score and alternatives', async () => {
@@ -114,12 +118,8 @@ describe('a field that would have to be ignored', () => {
     ['tools', [{ type: 'function', function: { name: 'f' } }]],
     ['functions', [{ name: 'f' }]],
     ['n', 2],
-    ['logprobs', true],
-    ['top_p', 0.5],
     ['audio', { voice: 'x' }],
     ['store', true],
-    ['response_format', { type: 'json_schema', json_schema: { name: 'x' } }],
-    ['logit_bias', { '5': 1 }],
   ];
   for (const [field, value] of refused) {
     test(`${field} is refused by name`, async () => {

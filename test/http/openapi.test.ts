@@ -2,10 +2,16 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Ajv2020 } from 'ajv/dist/2020.js';
-import { CHAT_FIELDS, EMBEDDING_FIELDS, type FieldTable } from '../../agent/http/fields.ts';
+import {
+  CHAT_FIELDS,
+  COMPLETION_FIELDS,
+  EMBEDDING_FIELDS,
+  type FieldTable,
+} from '../../agent/http/fields.ts';
+import * as ollama from '../../agent/http/ollama/fields.ts';
 import { openApiDocument } from '../../agent/http/openapi/document.ts';
 import { OPERATIONS } from '../../agent/http/openapi/operations.ts';
-import { refusal } from '../fakes/service.ts';
+import { defaultAnswer, refusal, said, saidToken } from '../fakes/service.ts';
 import { type Harness, harness, user } from './harness.ts';
 import { row, tensorHarness } from './oip-asking.ts';
 
@@ -110,7 +116,13 @@ test('every schema is one, and every reference leads somewhere', () => {
 test('a field that the server ignores or refuses, the document does too', async () => {
   const cases: readonly [string, object, FieldTable][] = [
     ['/v1/chat/completions', { model: 'auto', messages: user('what is tachycardia?') }, CHAT_FIELDS],
+    ['/v1/completions', { model: 'auto', prompt: 'what is tachycardia?' }, COMPLETION_FIELDS],
     ['/v1/embeddings', { model: 'auto', input: 'text' }, EMBEDDING_FIELDS],
+    ['/api/generate', { model: 'auto', prompt: 'what is tachycardia?' }, ollama.GENERATE_FIELDS],
+    ['/api/chat', { model: 'auto', messages: user('what is tachycardia?') }, ollama.CHAT_FIELDS],
+    ['/api/embed', { model: 'auto', input: 'text' }, ollama.EMBED_FIELDS],
+    ['/api/embeddings', { model: 'auto', prompt: 'text' }, ollama.EMBED_FIELDS],
+    ['/api/show', { model: 'auto' }, ollama.SHOW_FIELDS],
   ];
   for (const [path, body, table] of cases) {
     const made = harness();
@@ -129,6 +141,38 @@ test('a field that the server ignores or refuses, the document does too', async 
       if (accepts !== 'any') await agree({ [field]: 'something else' }, false);
     }
   }
+});
+
+test('so it is for what generates, deep inside too', async () => {
+  const made = harness();
+  const agree = async (path: string, body: object, expected: boolean) => {
+    const { statusCode } = await made.post(path, body);
+    assert.deepEqual([statusCode < 400, bodyCheck(path)(body)], [expected, expected], JSON.stringify(body));
+  };
+  const chat = (change: object, expected: boolean) =>
+    agree('/v1/chat/completions', { model: 'writer', messages: user('write'), ...change }, expected);
+  const schema = { type: 'object' };
+  for (const [change, expected] of [
+    [{ temperature: 0, top_p: 1, top_k: -1, min_p: 0, seed: 1, stop: 'x', keep_alive: '5m' }, true],
+    [{ logit_bias: { '5': -100 }, logprobs: true, top_logprobs: 20, truncation: 'auto' }, true],
+    [{ response_format: { type: 'json_schema', json_schema: { name: 'x', strict: null, schema } } }, true],
+    [{ response_format: { type: 'json_schema', json_schema: { name: 'x', scheme: {} } } }, false],
+    [{ response_format: { type: 'xml' } }, false],
+    [{ logit_bias: { '5': -101 } }, false],
+    [{ stop: ['1', '2', '3', '4', '5'] }, false],
+    [{ max_tokens: 0 }, false],
+  ] as const)
+    await chat(change, expected);
+  const generate = (change: object, expected: boolean) =>
+    agree('/api/generate', { model: 'writer', prompt: 'write', ...change }, expected);
+  for (const [field, { accepts }] of Object.entries(ollama.OPTION_FIELDS)) {
+    for (const value of accepts === 'any' ? [1, 'x'] : accepts)
+      await generate({ options: { [field]: value } }, true);
+    if (accepts !== 'any') await generate({ options: { [field]: 'something else' } }, false);
+  }
+  await generate({ format: 'json', options: { num_predict: -2, stop: null } }, true);
+  await generate({ format: schema, raw: true, keep_alive: -1 }, true);
+  await generate({ format: 'xml' }, false);
 });
 
 test('so it is for inference, deep inside too', async () => {
@@ -196,11 +240,41 @@ test('what a server answers is what the document says', async () => {
   for (const content of ['what is tachycardia?', 'nothing known']) {
     await post(made, '/v1/chat/completions', { model: 'auto', messages: user(content) });
   }
+  made.service.notes = {
+    degraded: 'base-loading',
+    sources: [{ title: 'fever', text: 'Above 38 °C.', source: 'Glossary', score: 0.9 }],
+  };
+  const token = saidToken('Hello you', -0.5);
+  made.service.answerOf = (ask, expert) =>
+    expert === 'writer' ? said('Hello you', [token]) : defaultAnswer(ask, expert);
+  await post(made, '/v1/chat/completions', { model: 'writer', messages: user('x'), logprobs: true });
+  await post(made, '/v1/completions', { model: 'writer', prompt: 'x', logprobs: 1 });
+  await post(made, '/v1/completions', { model: 'lang-id', prompt: 'x' });
+  await post(made, '/v1/completions', { model: 'nobody', prompt: 'x' }, '/v1/completions', 404);
+  made.service.notes = {};
+  for (const model of ['writer', 'lang-id']) {
+    await post(made, '/api/generate', { model, prompt: 'x', stream: false, logprobs: true });
+    await post(made, '/api/chat', { model, messages: user('x'), stream: false });
+    await post(made, '/api/generate', { model });
+    await post(made, '/api/chat', { model, keep_alive: 0 });
+    await post(made, '/api/show', { model });
+  }
+  await post(made, '/api/show', { model: 'auto' });
+  await post(made, '/api/show', { model: 'nobody' }, '/api/show', 404);
+  await post(made, '/api/generate', { model: 'writer', prompt: 'x', suffix: 'y' }, '/api/generate', 400);
+  await post(made, '/api/embed', { model: 'auto', input: ['a', 'b'] });
+  await post(made, '/api/embed', { model: 'embedder' });
+  await post(made, '/api/embeddings', { model: 'auto', prompt: 'a' });
+  await post(made, '/api/pull', { model: 'x' }, '/api/pull', 501);
+  await post(made, '/api/blobs/x', { model: 'x' }, '/api/blobs/{digest}', 501);
+  for (const url of ['/api/tags', '/api/ps', '/api/version']) await get(made, url);
   await post(made, '/v1/embeddings', { model: 'auto', input: ['a', 'b'] });
   await post(made, '/v1/embeddings', { model: 'auto', input: 'a', encoding_format: 'base64' });
   const loading = { state: 'loading', progress: 0.5, etaSeconds: 1 } as const;
   made.service.failures = [refusal('loading', { loading })];
   await post(made, '/v1/embeddings', { model: 'auto', input: 'a' }, '/v1/embeddings', 503);
+  made.service.failures = [refusal('loading', { loading })];
+  await post(made, '/api/generate', { model: 'writer', prompt: 'x' }, '/api/generate', 503);
   for (const url of ['/v2', '/v2/health/live', '/v2/health/ready']) await get(tensors, url);
   for (const rest of ['', '/ready', '/versions/1.0.0', '/versions/1.0.0/ready']) {
     await get(tensors, `/v2/models/sum${rest}`, `/v2/models/{model}${rest.replace('1.0.0', '{version}')}`);

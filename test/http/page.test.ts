@@ -10,15 +10,17 @@ const MAX_BYTES = 60_000;
 
 describe('/', () => {
   test('is the page to browsers and a line to everything else', async () => {
-    const { get } = harness();
+    const { get, server } = harness();
     const page = await get('/', BROWSER);
     assert.equal(page.headers['content-type'], 'text/html; charset=utf-8');
     assert.match(page.body, /<title>expertd<\/title>/);
     for (const accept of ['*/*', 'application/json', 'text/htmlx', '']) {
       const line = await get('/', { accept });
-      assert.deepEqual([line.statusCode, line.body], [200, 'expertd is running\n'], accept);
+      assert.deepEqual([line.statusCode, line.body], [200, 'Ollama is running'], accept);
       assert.equal(line.headers['vary'], 'accept');
     }
+    const head = await server.app.inject({ method: 'HEAD', url: '/', headers: { host: 'localhost' } });
+    assert.deepEqual([head.statusCode, head.body], [200, '']);
   });
 
   test('needs no token, and neither do its files; nothing else is open', async () => {

@@ -68,17 +68,24 @@ describe('a stream', () => {
     const { chunks } = chunksOf(reply.body);
     const usage = chunks.at(-1);
     assert.deepEqual(usage?.choices, []);
-    assert.deepEqual(usage?.usage, { prompt_tokens: 7, completion_tokens: 3, total_tokens: 10 });
+    assert.deepEqual(usage?.usage, {
+      prompt_tokens: 7,
+      completion_tokens: 3,
+      total_tokens: 10,
+      prompt_tokens_details: { cached_tokens: 5 },
+    });
     assert.ok(chunks.slice(0, -1).every((chunk) => chunk.usage === null));
   });
 
-  test('of JSON is one piece', async () => {
-    const reply = await harness().post(CHAT, streamed('write', { response_format: { type: 'json_object' } }));
-    const { chunks } = chunksOf(reply.body);
-    assert.deepEqual(
-      chunks.map(({ choices }) => choices[0]?.delta.content).filter((content) => content),
-      ['{"text":"Hello you"}'],
-    );
+  test('of JSON comes in pieces from a language model, and whole from what has a form of its own', async () => {
+    const response_format = { type: 'json_object' };
+    const contents = async (question: string) => {
+      const { chunks } = chunksOf((await harness().post(CHAT, streamed(question, { response_format }))).body);
+      return chunks.map(({ choices }) => choices[0]?.delta.content).filter((content) => content);
+    };
+    assert.deepEqual(await contents('write'), ['Hel', 'lo ', 'you']);
+    const [label, ...none] = await contents('which language?');
+    assert.deepEqual([JSON.parse(label ?? '').label, none], ['es', []]);
   });
 
   test('that is refused before its first piece keeps the status', async () => {

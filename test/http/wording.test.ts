@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { percent, wordAbstention, wordAnswer } from '../../agent/http/openai/wording.ts';
+import { percent, wordAbstention, wordAnswer } from '../../agent/http/wording.ts';
 import type { Answer, Label } from '../../agent/ports.ts';
-import { FakeService } from '../fakes/service.ts';
+import { FakeService, said } from '../fakes/service.ts';
 
 const labels = (...list: Label[]): Answer => ({ kind: 'labels', labels: list, inputTokens: 1 });
 
@@ -39,17 +39,10 @@ test('passages share a list of sources', () => {
   assert.equal(text, 'a: text [1]\n\nb: text [2]\n\nc: text [1]\n\nSources:\n[1] X\n[2] Y');
 });
 
-test('generated text as JSON is itself where it is an object, else wrapped', () => {
-  const generated = (text: string): Answer => ({
-    kind: 'text',
-    text,
-    finish: 'stop',
-    inputTokens: 1,
-    outputTokens: 1,
-  });
-  assert.equal(wordAnswer(generated('{"a": 1}'), 'json'), '{"a": 1}');
-  assert.equal(wordAnswer(generated('[1]'), 'json'), '{"text":"[1]"}');
-  assert.equal(wordAnswer(generated('so {'), 'json'), '{"text":"so {"}');
+test('rewritten text as JSON is itself where it is an object, else wrapped', () => {
+  assert.equal(wordAnswer(said('{"a": 1}'), 'json'), '{"a": 1}');
+  assert.equal(wordAnswer(said('[1]'), 'json'), '{"text":"[1]"}');
+  assert.equal(wordAnswer(said('so {'), 'json'), '{"text":"so {"}');
 });
 
 test('an abstention with nothing installed says so', () => {

@@ -1,9 +1,10 @@
 /** Opens packages in this process, as a cell does in its own. Imports the runtime only after telemetry is off. */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { chatAbout } from '../../agent/asks.ts';
 import type { Manifest } from '../../agent/catalog/manifest.ts';
 import type { Ask } from '../../agent/ports.ts';
-import type { Task, TaskRun } from '../../agent/runtime/task.ts';
+import { type Task, type TaskRun, UNPREPARED } from '../../agent/runtime/task.ts';
 
 process.env['ORT_DISABLE_TELEMETRY'] = '1';
 
@@ -23,6 +24,7 @@ export async function openPackage(directory: string, manifest?: Manifest): Promi
   return open({
     manifest: used,
     directory,
+    ...UNPREPARED,
     openSession: (path) => InferenceSession.create(join(directory, path), { intraOpNumThreads: 1 }),
   });
 }
@@ -40,14 +42,7 @@ export function plainRun(): TaskRun & { readonly stages: Map<string, number> } {
 
 /** A question whose `focus` is not the whole message. */
 export function chat(focus: string, question = focus): Ask {
-  const rest = { embedding: null, maxTokens: null, temperature: null, seed: null, stop: [] };
-  return {
-    kind: 'chat',
-    messages: [{ role: 'user', content: `${question} ${focus}` }],
-    question,
-    focus,
-    ...rest,
-  };
+  return chatAbout(focus, { messages: [{ role: 'user', content: `${question} ${focus}` }], question });
 }
 
 export async function embed(task: Task, ...texts: string[]): Promise<readonly Float32Array[]> {

@@ -4,10 +4,11 @@ import './retrieval-telemetry.ts';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { chatAbout } from '../../agent/asks.ts';
 import type { Manifest } from '../../agent/catalog/manifest.ts';
 import type { Ask, Passage } from '../../agent/ports.ts';
 import { openSession } from '../../agent/runtime/session.ts';
-import type { Task, TaskRun } from '../../agent/runtime/task.ts';
+import { type Task, type TaskRun, UNPREPARED } from '../../agent/runtime/task.ts';
 import { openRetrieval } from '../../agent/runtime/tasks/retrieval.ts';
 import type { Fusion } from '../../agent/runtime/tasks/retrieval-index.ts';
 import type { GlossaryEntry } from '../../scripts/experts/glossary/entries.ts';
@@ -110,6 +111,7 @@ export function openPackage({ directory, manifest }: Package): Promise<Task> {
   return openRetrieval({
     manifest,
     directory,
+    ...UNPREPARED,
     openSession: (path) => openSession({ directory, manifest }, path, 1),
   });
 }
@@ -117,13 +119,8 @@ export function openPackage({ directory, manifest }: Package): Promise<Task> {
 /** `quoted` stands for a quotation in the message, which `question` is then without. */
 export function chat(question: string, embedding: Float32Array | null, quoted: string | null = null): Ask {
   const content = quoted === null ? question : `${question} "${quoted}"`;
-  return {
-    kind: 'chat',
-    messages: [{ role: 'user', content }],
-    question,
-    focus: quoted ?? question,
-    ...{ embedding, maxTokens: null, temperature: null, seed: null, stop: [] },
-  };
+  const messages = [{ role: 'user' as const, content }];
+  return chatAbout(question, { messages, focus: quoted ?? question, embedding });
 }
 
 export async function passagesOf(task: Task, ask: Ask): Promise<readonly Passage[]> {

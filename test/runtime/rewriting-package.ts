@@ -7,7 +7,7 @@ import type { Manifest } from '../../agent/catalog/manifest.ts';
 import { GraphBuilder } from '../../agent/onnx/graph.ts';
 import { writeModel } from '../../agent/onnx/model.ts';
 import { embeddedTensor } from '../../agent/onnx/tensor.ts';
-import type { Task } from '../../agent/runtime/task.ts';
+import { type Task, UNPREPARED } from '../../agent/runtime/task.ts';
 import { PackageWriter } from '../experts-made/package.ts';
 
 export const WINDOW = 32;
@@ -86,6 +86,7 @@ export async function openRewriter(
   return openRewriting({
     manifest,
     directory,
+    ...UNPREPARED,
     openSession: async (path) => {
       const session = await InferenceSession.create(`${directory}/${path}`, { intraOpNumThreads: 1 });
       const run = session.run.bind(session);

@@ -51,7 +51,9 @@ export function expert(id: string): Expert {
     isolation: 'shared',
     memory: { residentBytes: 30_000_000, loadBytes: 60_000_000, loadMs: 250, measured: true },
     weightBytes: 1_000_000,
+    cacheBytes: 0,
     needsEmbedding: false,
+    assistant: null,
     pinned: false,
     routing: {
       languages: ['en'],
@@ -79,6 +81,8 @@ export function entryOf(id: string, residency: Residency): Entry {
     wanted: false,
     dismissed: false,
     fate: null,
+    keepAliveMs: null,
+    keptBytes: 0,
   };
 }
 
@@ -225,7 +229,12 @@ export class Story {
     const requests = new Map(this.state.requests);
     requests.delete(id);
     return this.add(
-      { type: 'released', atMs: this.#nowMs, lease, outcome: { ok, error, stages } },
+      {
+        type: 'released',
+        atMs: this.#nowMs,
+        lease,
+        outcome: { ok, error, stages, keptBytes: 0, sources: 0 },
+      },
       { ...this.#without(lease), requests },
       { reasons: [ok ? 'it answered' : 'it failed'] },
     );
@@ -273,6 +282,9 @@ export function requestOf(id: string, sinceMs: number): Request {
     waitUntilMs: sinceMs + 30_000,
     attempt: 0,
     embeddingTried: false,
+    keepAliveMs: null,
+    assistant: null,
+    degraded: null,
     phase: { name: 'waiting', purpose: 'answer', expert: 'embedder' },
   };
 }
@@ -283,11 +295,21 @@ export function requestEvent(
   atMs: number,
   model: string | null = null,
 ): Event {
-  return { type: 'request', atMs, request: id, want, model, features, waitMs: null };
+  return { type: 'request', atMs, request: id, want, model, features, waitMs: null, keepAliveMs: null };
 }
 
 export function grant(request: string, expertId: string, lease: number): Step {
-  return { type: 'grant', request, lease, expert: expertId, cell: 'fast-1', wasResident: true };
+  return {
+    type: 'grant',
+    request,
+    lease,
+    expert: expertId,
+    cell: 'fast-1',
+    wasResident: true,
+    purpose: 'answer',
+    assistant: null,
+    degraded: null,
+  };
 }
 
 export function choiceOf(request: string, expertId: string | null, router: string): Choice {

@@ -309,7 +309,7 @@ test('an entry that cannot be encoded costs itself and is reported', async (cont
   const [good] = story.granted('r').entries;
   assert.ok(good !== undefined);
   const stages = { total: undefined as unknown as number };
-  const outcome = { ok: true, error: null, stages };
+  const outcome = { ok: true, error: null, stages, keptBytes: 0, sources: 0 };
   const bad = { ...good, event: { type: 'released', atMs: 1, lease: 1, outcome } } as const;
   assert.deepEqual(store.append([bad]), [1]);
   assert.deepEqual(store.append([good]), [2]);

@@ -6,7 +6,7 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { AgentError } from '../../errors.ts';
 import type { ExpertView } from '../../service.ts';
-import { AUTO, type Dispatch, hangUpSignal, replyHeaders } from '../openai/dispatch.ts';
+import { AUTO, type Dispatch, hangUpSignal, replyHeaders } from '../dispatch.ts';
 import { RAW, rawBody } from '../routes.ts';
 import { metadataOf } from './datatypes.ts';
 import { jsonReader, type ReadJson } from './json.ts';
@@ -58,7 +58,13 @@ async function infer(
   if (expert !== null && expert.graph !== null) checkTensors(call, expert.graph);
   const { inputs, outputs } = call;
   const answered = await dispatch.ask(
-    { want: 'tensors', model: expert?.id ?? null, ask: { kind: 'tensors', inputs, outputs }, waitMs: null },
+    {
+      want: 'tensors',
+      model: expert?.id ?? null,
+      ask: { kind: 'tensors', inputs, outputs },
+      waitMs: null,
+      keepAliveMs: null,
+    },
     {},
     hangUpSignal(reply),
   );

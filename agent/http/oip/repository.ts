@@ -4,9 +4,8 @@
  */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { ExpertView } from '../../service.ts';
-import { type FieldTable, screen } from '../fields.ts';
-import { isObject } from '../openai/chatrequest.ts';
-import { type Dispatch, hangUpSignal } from '../openai/dispatch.ts';
+import { type Dispatch, hangUpSignal } from '../dispatch.ts';
+import { type FieldTable, isObject, screen } from '../fields.ts';
 import { RAW, rawBody } from '../routes.ts';
 import { bodyCheck } from '../validate.ts';
 import type { ReadJson } from './json.ts';

@@ -4,9 +4,9 @@ import { AgentError } from '../../errors.ts';
 import type { NamedTensor } from '../../ports.ts';
 import { type Declarations, elementCount, inputFault, outputFault, shown } from '../../tensors.ts';
 import { FieldError } from '../errors.ts';
-import { type FieldTable, screen } from '../fields.ts';
-import { isObject } from '../openai/chatrequest.ts';
-import { bodyCheck } from '../validate.ts';
+import { type FieldTable, isObject, screen } from '../fields.ts';
+
+import { shapeCheck } from '../validate.ts';
 import { elementsFromBytes } from './binary.ts';
 import { elementTypeOf } from './datatypes.ts';
 import { elementsOf, Misfit } from './elements.ts';
@@ -33,7 +33,7 @@ export interface InferCall {
 
 type Json = Readonly<Record<string, unknown>>;
 
-const checkInfer = bodyCheck(InferSchema);
+const checkInfer = shapeCheck(InferSchema);
 const KNOWN = Object.keys(InferSchema.properties);
 const utf8 = new TextDecoder('utf-8', { fatal: true });
 

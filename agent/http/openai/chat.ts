@@ -1,91 +1,81 @@
-/** `POST /v1/chat/completions`: asks, and puts the answer into words. */
+/** `POST /v1/chat/completions` and `POST /v1/completions`: ask, and put the answer into words. */
 import type { FastifyInstance, FastifyReply } from 'fastify';
-import type { Ask } from '../../ports.ts';
-import type { AskRequest, Chosen, Reply } from '../../service.ts';
-import { type Problem, problemOf } from '../errors.ts';
-import { EVENT_STREAM } from '../sse.ts';
-import { type ChatRequest, parseChat } from './chatrequest.ts';
-import { completion, newHead } from './completion.ts';
-import { AUTO, type Dispatch, hangUpSignal, replyHeaders } from './dispatch.ts';
-import { CompletionStream } from './stream.ts';
-import { wordAbstention, wordAnswer } from './wording.ts';
+import type { AskRequest, Reply } from '../../service.ts';
+import { blameOf, checkFormat, contentOf, type Wanted } from '../content.ts';
+import { type Dispatch, hangUpSignal, replyHeaders } from '../dispatch.ts';
+import type { Problem } from '../errors.ts';
+import { sendStream } from '../streaming.ts';
+import { type GenerationCall, parseChat } from './chatrequest.ts';
+import { Chunks, completion, type Dialect } from './completion.ts';
+import { chatLogprobs, TextLogprobs } from './logprobs.ts';
+import { parseText } from './textrequest.ts';
 
-export function addChat(
-  app: FastifyInstance,
-  dispatch: Dispatch,
-  onLateProblem: (problem: Problem) => void,
-): void {
-  app.post('/v1/chat/completions', async (request, reply) => {
-    const chat = parseChat(request.body);
-    const asked = toAskRequest(chat, dispatch.modelOf(chat.model));
-    const signal = hangUpSignal(reply);
-    if (chat.stream) return streamed({ chat, asked, dispatch, signal, reply, onLateProblem });
-    const answered = await dispatch.ask(asked, {}, signal);
-    const body = completion(newHead(Date.now()), answered, contentOf(dispatch, chat, answered));
-    return reply.headers(replyHeaders(answered)).send(body);
+type OnLateProblem = (problem: Problem) => void;
+
+export function addChat(app: FastifyInstance, dispatch: Dispatch, onLateProblem: OnLateProblem): void {
+  app.post('/v1/chat/completions', (request, reply) => {
+    const call = parseChat(request.body);
+    const dialect = chatDialect(call.ask.generation.logprobs !== null);
+    return answer({ call, dialect, promptField: 'messages', dispatch, reply, onLateProblem });
   });
 }
 
-interface StreamedCall {
-  readonly chat: ChatRequest;
-  readonly asked: AskRequest;
+export function addText(app: FastifyInstance, dispatch: Dispatch, onLateProblem: OnLateProblem): void {
+  app.post('/v1/completions', (request, reply) => {
+    const { echo, ...call } = parseText(request.body);
+    const dialect = textDialect(echo, call.ask.generation.logprobs !== null);
+    return answer({ call, dialect, promptField: 'prompt', dispatch, reply, onLateProblem });
+  });
+}
+
+interface Answering {
+  readonly call: GenerationCall;
+  readonly dialect: Dialect;
+  readonly promptField: string;
   readonly dispatch: Dispatch;
-  readonly signal: AbortSignal;
   readonly reply: FastifyReply;
-  readonly onLateProblem: (problem: Problem) => void;
+  readonly onLateProblem: OnLateProblem;
 }
 
-/**
- * The head of the reply waits for the first piece or the whole answer, so that a refusal keeps its status; by then it
- * is known who answers. JSON is sent in one piece: half of an object is of no use to anybody.
- */
-async function streamed(call: StreamedCall): Promise<FastifyReply> {
-  const { chat, asked, dispatch, signal, reply, onLateProblem } = call;
-  const { includeUsage } = chat;
-  let chosen: Chosen | null = null;
-  const stream = new CompletionStream({
-    head: newHead(Date.now()),
-    model: () => chosen?.expert ?? asked.model ?? AUTO,
-    includeUsage,
-  });
-  const onChosen = (one: Chosen): void => {
-    chosen = one;
-  };
-  const onDelta = (text: string): void => {
-    if (chat.form === 'json') return;
-    stream.piece(text);
-  };
-  const answer = dispatch.ask(asked, { onChosen, onDelta }, signal);
-  const whole = await Promise.race([answer, stream.started]);
-  void answer
-    .then((answered) => stream.finish(answered, stream.isOpen ? '' : contentOf(dispatch, chat, answered)))
-    .catch((error: unknown) => {
-      const problem = problemOf(error, 0);
-      stream.fail(problem);
-      if (!signal.aborted) onLateProblem(problem);
-    });
-  const head: Chosen | null = whole ?? chosen;
-  return reply.headers({ ...EVENT_STREAM, ...(head === null ? {} : replyHeaders(head)) }).send(stream.body);
+async function answer(answering: Answering): Promise<FastifyReply> {
+  const { call, dialect, promptField, dispatch, reply, onLateProblem } = answering;
+  const { ask, stream, includeUsage } = call;
+  const model = dispatch.modelOf(call.model);
+  const asked: AskRequest = { want: 'chat', model, ask, waitMs: null, keepAliveMs: call.keepAliveMs };
+  const wanted: Wanted = { format: ask.generation.format, formatField: 'response_format', promptField };
+  checkFormat(dispatch, model, wanted);
+  const blame = blameOf(wanted);
+  const wordsOf = (answered: Reply): string => contentOf(dispatch, wanted, answered);
+  if (stream) {
+    const framing = (who: () => string) => new Chunks({ dialect, model: who, includeUsage });
+    return sendStream({ dispatch, reply, asked, blame, framing, contentOf: wordsOf, onLateProblem });
+  }
+  const answered = await dispatch.ask(asked, {}, hangUpSignal(reply), blame);
+  return reply.headers(replyHeaders(answered)).send(completion(dialect, answered, wordsOf(answered)));
 }
 
-function contentOf(dispatch: Dispatch, chat: ChatRequest, answered: Reply): string {
-  if (answered.answer === null)
-    return wordAbstention(dispatch.service.experts(), chat.form, answered.language ?? null);
-  return wordAnswer(answered.answer, chat.form);
+function chatDialect(wantsLogprobs: boolean): Dialect {
+  return {
+    prefix: 'chatcmpl',
+    whole: 'chat.completion',
+    chunk: 'chat.completion.chunk',
+    opening: () => ({ delta: { role: 'assistant', content: '' } }),
+    textOf: (content) => ({ message: { role: 'assistant', content, refusal: null } }),
+    deltaOf: (content) => ({ delta: content === '' ? {} : { content } }),
+    logprobsOf: (tokens) => (wantsLogprobs ? chatLogprobs(tokens) : null),
+  };
 }
 
-function toAskRequest(chat: ChatRequest, model: string | null): AskRequest {
-  const { messages, question, focus, maxTokens, temperature, seed, stop } = chat;
-  const ask: Ask = {
-    kind: 'chat',
-    messages,
-    question,
-    focus,
-    embedding: null,
-    maxTokens,
-    temperature,
-    seed,
-    stop,
+/** `echo` is the prompt where it comes before the answer. */
+function textDialect(echo: string, wantsLogprobs: boolean): Dialect {
+  const logprobs = new TextLogprobs();
+  return {
+    prefix: 'cmpl',
+    whole: 'text_completion',
+    chunk: 'text_completion',
+    opening: () => (echo === '' ? null : { text: echo }),
+    textOf: (text) => ({ text: echo + text }),
+    deltaOf: (text) => ({ text }),
+    logprobsOf: (tokens) => (wantsLogprobs ? logprobs.next(tokens) : null),
   };
-  return { want: 'chat', model, ask, waitMs: null };
 }

@@ -1,8 +1,8 @@
 /** `GET /v1/models` and `/v1/models/{id}`: `auto` first, then what is installed. */
 import type { FastifyInstance } from 'fastify';
 import type { ExpertView } from '../../service.ts';
+import { AUTO, type Dispatch } from '../dispatch.ts';
 import { FieldError } from '../errors.ts';
-import { AUTO, type Dispatch } from './dispatch.ts';
 
 export function addModels(app: FastifyInstance, dispatch: Dispatch): void {
   const startedMs = Date.now() - dispatch.service.health().uptimeMs;
@@ -38,6 +38,7 @@ export function addModels(app: FastifyInstance, dispatch: Dispatch): void {
   });
 }
 
-function isInstalled(expert: ExpertView): boolean {
+/** On the device, whether or not it is in memory. */
+export function isInstalled(expert: ExpertView): boolean {
   return expert.state !== 'fetching' && expert.state !== 'failed';
 }

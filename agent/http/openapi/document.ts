@@ -1,6 +1,7 @@
 /** The OpenAPI 3.1 document, made from the operations and from the schemas that check what comes in. */
 import { OPEN_PATHS } from '../guard.ts';
-import { OPERATIONS, type Operation, TAGS } from './operations.ts';
+import { type Operation, TAGS } from './operation.ts';
+import { OPERATIONS } from './operations.ts';
 import { REPLIES } from './replies.ts';
 import { type Json, widened } from './tolerance.ts';
 
@@ -15,6 +16,7 @@ const MEANINGS: Readonly<Record<number, string>> = {
   415: 'The body is in a form that is not understood',
   429: 'Too many requests are under way',
   500: 'The expert, or expertd, failed',
+  501: 'It is done in another way here; the error says how',
   503: 'Not now: Retry-After says when',
   504: 'The expert did not answer in time',
 };
@@ -29,8 +31,8 @@ const ANSWER_HEADERS: Readonly<Record<string, string>> = {
   'x-expertd-abstained': 'No expert is confident',
 };
 
-const DESCRIPTION = `Keeps specialised models in memory on a small device. In requests to OpenAI's API and to the Open \
-Inference Protocol, null is as good as nothing. Replies may hold more than is written here.`;
+const DESCRIPTION = `Keeps specialised models in memory on a small device. In requests to OpenAI's API, to Ollama's and to the \
+Open Inference Protocol, null is as good as nothing. Replies may hold more than is written here.`;
 
 /** The document for a server of this version. */
 export function openApiDocument(version: string): Json {
@@ -63,6 +65,12 @@ export function openApiDocument(version: string): Json {
     },
   };
 }
+
+/** Of APIs that have errors of their own. */
+const ERRORS: Partial<Record<Operation['tag'], string>> = {
+  inference: 'InferenceError',
+  ollama: 'OllamaError',
+};
 
 const TEXT = { type: 'string' } as const;
 
@@ -118,10 +126,11 @@ function repliesOf({ tag, answer, refusals, asks, tells }: Operation): Json {
   const headers = Object.fromEntries(
     Object.keys(ANSWER_HEADERS).map((name) => [name, { $ref: `#/components/headers/${name}` }]),
   );
-  const error = { 'application/json': { schema: refTo(tag === 'inference' ? 'InferenceError' : 'Error') } };
+  const error = { 'application/json': { schema: refTo(ERRORS[tag] ?? 'Error') } };
   const refused = [...refusals, 401, 403].toSorted((left, right) => left - right);
+  const good = { description: 'The answer', content, ...(asks === true ? { headers } : {}) };
   return {
-    200: { description: 'The answer', content, ...(asks === true ? { headers } : {}) },
+    ...(answer.length === 0 ? {} : { 200: good }),
     ...Object.fromEntries(
       refused.map((status) => {
         const holds = status === 503 && tells === true ? content : error;

@@ -1,6 +1,11 @@
 /** What every route does, by method and path: the OpenAPI document is made of this and of the schemas that validate. */
-import type { TObject } from 'typebox';
-import { CHAT_FIELDS, EMBEDDING_FIELDS, MESSAGE_FIELDS, STREAM_OPTION_FIELDS } from '../fields.ts';
+import {
+  CHAT_FIELDS,
+  COMPLETION_FIELDS,
+  EMBEDDING_FIELDS,
+  MESSAGE_FIELDS,
+  STREAM_OPTION_FIELDS,
+} from '../fields.ts';
 import { HEADER_LENGTH } from '../oip/request.ts';
 import {
   INPUT_PARAMETERS,
@@ -14,40 +19,19 @@ import {
 } from '../oip/schema.ts';
 import { ChatSchema } from '../openai/chatrequest.ts';
 import { EmbeddingsSchema } from '../openai/embeddings.ts';
+import { TextSchema } from '../openai/textrequest.ts';
 import { COMMANDS, CommandSchema, DecisionsQuerySchema, RouteSchema } from '../own.ts';
-import type { ReplyName } from './replies.ts';
+import { OLLAMA } from './ollama.ts';
+import { ASKING, type Operation } from './operation.ts';
 import type { Tolerance } from './tolerance.ts';
 
-export const TAGS = {
-  probes: 'For supervisors and scrapers',
-  openai: 'OpenAI’s API; the model "auto" routes',
-  inference: 'Open Inference Protocol v2, for experts whose task is tensor',
-  expertd: 'What the agent knows and does',
-  page: 'For people',
-} as const;
-
-export interface Operation {
-  readonly tag: keyof typeof TAGS;
-  readonly summary: string;
-  /** What stands for each parameter of the path. */
-  readonly path?: Readonly<Record<string, string>>;
-  readonly query?: TObject;
-  /** Headers that it reads, beside the usual ones. */
-  readonly headers?: Readonly<Record<string, string>>;
-  readonly body?: { readonly schema: TObject; readonly tolerance?: Tolerance; readonly optional?: true };
-  /** What an answer holds: a schema's name, or a media type whose content is text or bytes. */
-  readonly answer: readonly (ReplyName | `${string}/${string}`)[];
-  /** Statuses of its refusals, beside those that every route can give. */
-  readonly refusals: readonly number[];
-  /** What it tells is in the status too: a 503 holds the same as a 200. */
-  readonly tells?: true;
-  /** It is a request to an expert: replies say who answered. */
-  readonly asks?: true;
-}
-
-const ASKING = [400, 404, 409, 413, 415, 429, 500, 503, 504] as const;
 const EXPERT = { id: 'Id of an expert' } as const;
 const MODEL = { model: 'Id of an expert whose task is tensor' } as const;
+
+const GENERATION_INSIDE: NonNullable<Tolerance['inside']> = {
+  stream_options: { fields: STREAM_OPTION_FIELDS },
+  response_format: { fields: {}, inside: { json_schema: { fields: {} } } },
+};
 
 const chat: Operation = {
   tag: 'openai',
@@ -56,10 +40,19 @@ const chat: Operation = {
     schema: ChatSchema,
     tolerance: {
       fields: CHAT_FIELDS,
-      inside: { messages: { fields: MESSAGE_FIELDS }, stream_options: { fields: STREAM_OPTION_FIELDS } },
+      inside: { ...GENERATION_INSIDE, messages: { fields: MESSAGE_FIELDS } },
     },
   },
   answer: ['Completion', 'text/event-stream'],
+  refusals: ASKING,
+  asks: true,
+};
+
+const text: Operation = {
+  tag: 'openai',
+  summary: 'Goes on with a text; no more than the context has room for, unless max_tokens says less',
+  body: { schema: TextSchema, tolerance: { fields: COMPLETION_FIELDS, inside: GENERATION_INSIDE } },
+  answer: ['TextCompletion', 'text/event-stream'],
   refusals: ASKING,
   asks: true,
 };
@@ -217,6 +210,14 @@ const OWN: Readonly<Record<string, Operation>> = {
     answer: ['Choice'],
     refusals: [400, 413, 415, 503],
   },
+  'POST /expertd/v1/reload': {
+    tag: 'expertd',
+    summary:
+      'Reads the configuration and the experts’ folders again, as SIGHUP does; answers with every expert',
+    body: { schema: CommandSchema, optional: true },
+    answer: ['Experts'],
+    refusals: [400, 413, 415, 500],
+  },
   'GET /expertd/v1/decisions': {
     tag: 'expertd',
     summary: 'Decisions that chose',
@@ -278,7 +279,9 @@ export const OPERATIONS: Readonly<Record<string, Operation>> = {
     refusals: [404],
   },
   'POST /v1/chat/completions': chat,
+  'POST /v1/completions': text,
   'POST /v1/embeddings': embeddings,
+  ...OLLAMA,
   ...INFERENCE,
   ...OWN,
   'GET /': {

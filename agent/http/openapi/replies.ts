@@ -6,14 +6,25 @@
 import { type Static, Type } from 'typebox';
 import type { DecisionRow, ExpertView, Explanation, Health, StateView } from '../../service.ts';
 import type { Choice, Failure } from '../../types.ts';
+import {
+  OllamaChatSchema,
+  OllamaEmbeddingsSchema,
+  OllamaErrorSchema,
+  OllamaGeneratedSchema,
+  OllamaModelSchema,
+  OllamaModelsSchema,
+} from './ollama-replies.ts';
+import {
+  CompletionSchema,
+  ModelSchema,
+  ModelsSchema,
+  TextCompletionSchema,
+  VectorsSchema,
+} from './openai-replies.ts';
+import { Count, LoadingSchema, Milliseconds, nullable, Text, Vector } from './reply-parts.ts';
 
-const nullable = <T extends Parameters<typeof Type.Union>[0][number]>(schema: T) =>
-  Type.Union([schema, Type.Null()]);
-const Text = Type.String();
-const Count = Type.Integer({ minimum: 0 });
 const Bytes = Type.Integer({ minimum: 0, description: 'Bytes' });
 const UnixMs = Type.Number({ description: 'Unix time in ms' });
-const Milliseconds = Type.Record(Text, Type.Number({ minimum: 0 }), { description: 'ms of each stage' });
 
 // ---- errors ---------------------------------------------------------------------------------------------------
 
@@ -34,13 +45,7 @@ const ErrorSchema = Type.Object({
   decision: Type.Optional(
     Type.Integer({ description: 'The decision that refused: GET /expertd/v1/decisions/{id}.' }),
   ),
-  loading: Type.Optional(
-    Type.Object({
-      state: Type.Union([Type.Literal('fetching'), Type.Literal('loading'), Type.Literal('waiting')]),
-      progress: nullable(Type.Number({ minimum: 0, maximum: 1 })),
-      eta_seconds: nullable(Type.Number({ minimum: 0 })),
-    }),
-  ),
+  loading: Type.Optional(LoadingSchema),
 });
 
 const InferenceErrorSchema = Type.Object({ error: Text }, { additionalProperties: false });
@@ -55,61 +60,6 @@ const SummarySchema = Type.Object({
   version: Text,
   uptime_seconds: Count,
   problems: Type.Array(Text, { description: 'Codes' }),
-});
-
-// ---- OpenAI ---------------------------------------------------------------------------------------------------
-
-const Note = Type.Object(
-  {
-    decision: Type.Integer(),
-    expert: nullable(Text),
-    confidence: nullable(Type.Number({ minimum: 0, maximum: 1 })),
-    residency: nullable(Text),
-    stages: Milliseconds,
-  },
-  { description: 'Who answered, and why: also in the headers x-expertd-*.' },
-);
-
-const ModelSchema = Type.Object({
-  id: Text,
-  object: Type.Literal('model'),
-  created: Type.Integer({ description: 'Unix time in s' }),
-  owned_by: Text,
-  expertd: Type.Object({ summary: nullable(Text) }),
-});
-
-const ModelsSchema = Type.Object({ object: Type.Literal('list'), data: Type.Array(ModelSchema) });
-
-const CompletionSchema = Type.Object({
-  id: Text,
-  object: Type.Literal('chat.completion'),
-  created: Type.Integer({ description: 'Unix time in s' }),
-  model: Type.String({ description: 'The expert that answered; "auto" where none is confident.' }),
-  choices: Type.Array(
-    Type.Object({
-      index: Count,
-      message: Type.Object({ role: Type.Literal('assistant'), content: Text }),
-      finish_reason: Type.Union([Type.Literal('stop'), Type.Literal('length')]),
-    }),
-  ),
-  usage: Type.Object({ prompt_tokens: Count, completion_tokens: Count, total_tokens: Count }),
-  expertd: Note,
-});
-
-const VectorsSchema = Type.Object({
-  object: Type.Literal('list'),
-  model: Text,
-  data: Type.Array(
-    Type.Object({
-      object: Type.Literal('embedding'),
-      index: Count,
-      embedding: Type.Union([
-        Type.Array(Type.Number()),
-        Type.String({ description: 'base64 of little-endian 32-bit floats' }),
-      ]),
-    }),
-  ),
-  usage: Type.Object({ prompt_tokens: Count, total_tokens: Count }),
 });
 
 // ---- Open Inference Protocol ----------------------------------------------------------------------------------
@@ -164,6 +114,14 @@ const ExpertSchema = Type.Object({
   summary: nullable(Text),
   license: nullable(Text),
   source: nullable(Text),
+  origin: Type.Optional(
+    nullable(
+      Type.Union([Type.Literal('added'), Type.Literal('fetched'), Type.Literal('folder')], {
+        description:
+          'By which way it came: added by hand, fetched for the configuration, or a folder of experts.',
+      }),
+    ),
+  ),
   state: Text,
   leases: Type.Integer({ minimum: 0, description: 'Requests that it works on' }),
   pinned: Type.Boolean(),
@@ -287,7 +245,16 @@ export const REPLIES = {
   Model: ModelSchema,
   Models: ModelsSchema,
   Completion: CompletionSchema,
+  TextCompletion: TextCompletionSchema,
   Embeddings: VectorsSchema,
+  OllamaError: OllamaErrorSchema,
+  OllamaGenerated: OllamaGeneratedSchema,
+  OllamaChat: OllamaChatSchema,
+  OllamaEmbeddings: OllamaEmbeddingsSchema,
+  OllamaEmbedding: Type.Object({ embedding: Vector }),
+  OllamaModels: OllamaModelsSchema,
+  OllamaModel: OllamaModelSchema,
+  OllamaVersion: Type.Object({ version: Text }),
   InferenceServer: ServerSchema,
   Live: LiveSchema,
   Ready: ReadySchema,

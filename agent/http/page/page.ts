@@ -59,7 +59,8 @@ export function addPage(app: FastifyInstance): void {
   app.get('/', (request, reply) => {
     void reply.header('vary', 'accept');
     if (wantsHtml(request)) return sendFile('index.html', request, reply);
-    return reply.type('text/plain; charset=utf-8').send('expertd is running\n');
+    // Ollama's clients look for these words, to know that there is somebody to ask.
+    return reply.type('text/plain; charset=utf-8').send('Ollama is running');
   });
   app.get<{ Params: { file: string } }>('/page/:file', (request, reply) =>
     sendFile(request.params.file, request, reply),

@@ -22,7 +22,7 @@ import { BytePairs } from '../tokenizers/byte-pairs.ts';
 import type { Counted, CountingTokenizer } from '../tokenizers/counted.ts';
 import { FastTextTokenizer } from '../tokenizers/fasttext.ts';
 import { HashedWords } from '../tokenizers/hashed-words.ts';
-import { openTokenizer } from '../tokenizers/huggingface.ts';
+import { openBounded } from '../tokenizers/huggingface.ts';
 
 /** How many labels an answer holds: the likeliest. */
 const ANSWER_LABELS = 5;
@@ -142,10 +142,7 @@ async function openEncoder(context: TaskContext): Promise<Encoder> {
   if (settings?.kind === 'hashed-words') return new CountingEncoder(manifest, new HashedWords(settings));
   if (settings?.kind !== 'huggingface') throw badExpert(manifest, 'this task needs a tokenizer');
   checkEncoderInputs(manifest);
-  const tokenizer = await openTokenizer(
-    await readListed(context, settings.path),
-    await readListed(context, settings.config),
-  );
+  const tokenizer = await openBounded(context);
   const encode = (text: string): Encoded => {
     const ids = tokenizer.encode(text, settings.maxTokens);
     return { feeds: encoderFeeds(manifest, ids), tokens: ids.length };

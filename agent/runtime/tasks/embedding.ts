@@ -17,11 +17,10 @@ import {
   finite,
   floats,
   openChecked,
-  readListed,
   wrongTask,
 } from '../graph.ts';
 import type { OpenTask, Task, TaskRun } from '../task.ts';
-import { openTokenizer, type TextTokenizer } from '../tokenizers/huggingface.ts';
+import { type BoundedEncoder, openBounded } from '../tokenizers/huggingface.ts';
 
 /** Name of the token states in exports of the hub. */
 const OUTPUT = 'last_hidden_state';
@@ -35,10 +34,7 @@ export const openEmbedding: OpenTask = async (context) => {
   if (!Object.hasOwn(manifest.model.outputs, OUTPUT))
     throw badExpert(manifest, `this task needs an output "${OUTPUT}"`);
   checkEncoderInputs(manifest);
-  const tokenizer = await openTokenizer(
-    await readListed(context, settings.path),
-    await readListed(context, settings.config),
-  );
+  const tokenizer = await openBounded(context);
   const session = await openChecked(context);
   return new EmbeddingTask(manifest, settings.maxTokens, tokenizer, session);
 };
@@ -46,10 +42,10 @@ export const openEmbedding: OpenTask = async (context) => {
 class EmbeddingTask implements Task {
   readonly #manifest: Manifest;
   readonly #maxTokens: number;
-  readonly #tokenizer: TextTokenizer;
+  readonly #tokenizer: BoundedEncoder;
   readonly #session: InferenceSession;
 
-  constructor(manifest: Manifest, maxTokens: number, tokenizer: TextTokenizer, session: InferenceSession) {
+  constructor(manifest: Manifest, maxTokens: number, tokenizer: BoundedEncoder, session: InferenceSession) {
     this.#manifest = manifest;
     this.#maxTokens = maxTokens;
     this.#tokenizer = tokenizer;

@@ -3,7 +3,7 @@
  * number; it says for each which class it belongs to, and a class turns some letters into others: `é` from `e`.
  */
 import { AgentError } from '../../errors.ts';
-import type { NamedFile } from '../tokenizers/huggingface.ts';
+import type { NamedFile } from '../tokenizers/tokenizer.ts';
 
 /** Numbers of UTF-16 code units up to here are kept; beyond it they are looked up. All letters with accents are below. */
 const TABLE_UNITS = 0x500;

@@ -93,7 +93,15 @@ class RewritingTask implements Task {
     const rewritten = rewrite(text, open, verdicts, kept, letters);
     run.spent('run', performance.now() - readMs);
     const tokens = text.length;
-    return { kind: 'text', text: rewritten, finish: 'stop', inputTokens: tokens, outputTokens: tokens };
+    return {
+      kind: 'text',
+      text: rewritten,
+      finish: 'stop',
+      inputTokens: tokens,
+      outputTokens: tokens,
+      cachedTokens: 0,
+      tokens: [],
+    };
   }
 
   async release(): Promise<void> {

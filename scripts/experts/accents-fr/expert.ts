@@ -1,7 +1,9 @@
 /** The expert as the scripts beside this file use it: the task that ships, over a package. */
 import { readFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
+import { chatAbout } from '../../../agent/asks.ts';
 import { openSession } from '../../../agent/runtime/session.ts';
+import { UNPREPARED } from '../../../agent/runtime/task.ts';
 import { openRewriting } from '../../../agent/runtime/tasks/rewriting.ts';
 import { parseManifest } from '../manifest.ts';
 
@@ -16,13 +18,13 @@ export async function openRestorer(folder: string): Promise<Restorer> {
   const task = await openRewriting({
     manifest,
     directory,
+    ...UNPREPARED,
     openSession: (path) => openSession({ directory, manifest }, path, 1),
   });
   const run = { cancelled: () => false, onDelta: () => {}, spent: () => {} };
-  const none = { embedding: null, maxTokens: null, temperature: null, seed: null, stop: [], messages: [] };
   return {
     restore: async (focus) => {
-      const answer = await task.run({ kind: 'chat', question: focus, focus, ...none }, run);
+      const answer = await task.run(chatAbout(focus), run);
       if (answer.kind !== 'text') throw new Error(`accents-fr answered with ${answer.kind}`);
       return answer.text;
     },

@@ -1,9 +1,11 @@
 /** An expert as its scripts use it: the task that ships, over the package that ships. */
 import { readFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
+import { chatAbout } from '../../../agent/asks.ts';
 import type { Manifest } from '../../../agent/catalog/manifest.ts';
 import type { Label } from '../../../agent/ports.ts';
 import { openSession } from '../../../agent/runtime/session.ts';
+import { UNPREPARED } from '../../../agent/runtime/task.ts';
 import { openClassification } from '../../../agent/runtime/tasks/classification.ts';
 import { parseManifest } from '../manifest.ts';
 
@@ -22,14 +24,14 @@ export async function openClassifier(folder: string, tokenizer?: Manifest['token
   const task = await openClassification({
     manifest,
     directory,
+    ...UNPREPARED,
     openSession: (path) => openSession({ directory, manifest }, path, 1),
   });
   const run = { cancelled: () => false, onDelta: () => {}, spent: () => {} };
-  const none = { embedding: null, maxTokens: null, temperature: null, seed: null, stop: [], messages: [] };
   return {
     labels: (await readFile(join(directory, written.labels ?? ''), 'utf8')).trim().split('\n'),
     classify: async (focus) => {
-      const answer = await task.run({ kind: 'chat', question: focus, focus, ...none }, run);
+      const answer = await task.run(chatAbout(focus), run);
       if (answer.kind !== 'labels') throw new Error(`${manifest.id} answered with ${answer.kind}`);
       return answer.labels;
     },

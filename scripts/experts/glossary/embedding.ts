@@ -1,9 +1,9 @@
 /** An installed expert, opened in this process as a cell would, and its embeddings. */
 import { readFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
-import type { Ask } from '../../../agent/ports.ts';
+import { chatAbout } from '../../../agent/asks.ts';
 import { openSession } from '../../../agent/runtime/session.ts';
-import type { Task, TaskRun } from '../../../agent/runtime/task.ts';
+import { type Task, type TaskRun, UNPREPARED } from '../../../agent/runtime/task.ts';
 import { findTask } from '../../../agent/runtime/tasks/index.ts';
 import { parseManifest } from '../manifest.ts';
 
@@ -15,7 +15,12 @@ export async function openExpert(folder: string): Promise<Task> {
   const directory = resolve(folder);
   const manifest = parseManifest(await readFile(join(directory, 'expert.json'), 'utf8'));
   const open = await findTask(manifest.task);
-  return open({ manifest, directory, openSession: (path) => openSession({ directory, manifest }, path, 1) });
+  return open({
+    manifest,
+    directory,
+    ...UNPREPARED,
+    openSession: (path) => openSession({ directory, manifest }, path, 1),
+  });
 }
 
 /** Unit vector of one text. */
@@ -39,26 +44,15 @@ export async function embedViews(embedder: Task, views: readonly string[]): Prom
 
 /** A question as the agent asks it; without an embedding, words alone answer. */
 export async function ask(expert: Task, question: string, embedding: Float32Array | null) {
-  const answer = await expert.run(chat(question, embedding), RUN);
+  const answer = await expert.run(chatAbout(question, { embedding }), RUN);
   if (answer.kind !== 'passages') throw new Error(`a retrieval expert answered with ${answer.kind}`);
   return answer.passages;
 }
 
 /** The surest language of a text, or null where the agent would not be sure of it (`SURE` in `agent/senses.ts`). */
 export async function languageOf(detector: Task, text: string): Promise<string | null> {
-  const answer = await detector.run(chat(text, null), RUN);
+  const answer = await detector.run(chatAbout(text), RUN);
   if (answer.kind !== 'labels') throw new Error(`a detector answered with ${answer.kind}`);
   const [best] = answer.labels;
   return best !== undefined && best.score >= SURE ? best.label : null;
-}
-
-function chat(question: string, embedding: Float32Array | null): Ask {
-  const rest = { embedding, maxTokens: null, temperature: null, seed: null, stop: [] };
-  return {
-    kind: 'chat',
-    messages: [{ role: 'user', content: question }],
-    question,
-    focus: question,
-    ...rest,
-  };
 }

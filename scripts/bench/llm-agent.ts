@@ -1,0 +1,140 @@
+/** A language model behind a started agent, as its clients see it. */
+import { execFile } from 'node:child_process';
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { ROOT } from '../bundle.mjs';
+import { launchArguments, launchEnvironment } from '../launch.mjs';
+import { StartedAgent } from '../started-agent.ts';
+import { processMemory } from './process-memory.ts';
+
+export interface Streamed {
+  /** From before the request is sent to the first piece of text. */
+  readonly firstTokenMs: number;
+  /** Tokens a second between the first piece and the last. */
+  readonly decode: number;
+  readonly inputTokens: number;
+  /** As the cell measured them. */
+  readonly stages: Readonly<Record<string, number>>;
+  readonly outputTokens: number;
+}
+
+interface Chunk {
+  readonly choices: readonly { readonly delta: { readonly content?: string } }[];
+  readonly usage?: { readonly prompt_tokens: number; readonly completion_tokens: number } | null;
+  readonly expertd?: { readonly stages: Readonly<Record<string, number>> };
+}
+
+const run = promisify(execFile);
+
+export class LlmAgent {
+  readonly model: string;
+  readonly #agent: StartedAgent;
+  readonly #folder: string;
+
+  private constructor(agent: StartedAgent, folder: string, model: string) {
+    this.#agent = agent;
+    this.#folder = folder;
+    this.model = model;
+  }
+
+  /** An agent without an embedder, to which the folder of a hub repository is added as its user would do it. */
+  static async start(bundle: string, hubFolder: string): Promise<LlmAgent> {
+    const folder = mkdtempSync(join(tmpdir(), 'expertd-bench-llm-'));
+    const config = join(folder, 'config.json');
+    writeFileSync(config, JSON.stringify({ embedder: null, languageDetector: null, limits: { idleMs: 0 } }));
+    const env = { ...launchEnvironment(ROOT, process.env), EXPERTD_CONFIG: config };
+    const args = launchArguments(ROOT, bundle, []);
+    const agent = await StartedAgent.start(process.execPath, args, env);
+    const id = 'bench-llm';
+    await run(process.execPath, [...args, 'add', hubFolder, '--id', id, '--state-dir', agent.stateDir], {
+      env,
+    });
+    return new LlmAgent(agent, folder, id);
+  }
+
+  /** The folder of what was prepared for the model; null where nothing was. */
+  get preparedFolder(): string | null {
+    const all = join(this.#agent.stateDir, 'prepared');
+    const [first] = readdirSync(all, { withFileTypes: true }).filter((entry) => entry.isDirectory());
+    return first === undefined ? null : join(all, first.name);
+  }
+
+  /** The folder into which the model was added. */
+  get packageFolder(): string {
+    const versions = join(this.#agent.stateDir, 'added', this.model);
+    return join(versions, readdirSync(versions)[0] ?? '');
+  }
+
+  /** One streamed answer of exactly `tokens` tokens, if the model does not end it before. */
+  async stream(prompt: string, tokens: number): Promise<Streamed> {
+    const startMs = performance.now();
+    const response = await fetch(`${this.#agent.url}/v1/chat/completions`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({
+        model: this.model,
+        messages: [{ role: 'user', content: prompt }],
+        stream: true,
+        stream_options: { include_usage: true },
+        temperature: 0,
+        max_tokens: tokens,
+      }),
+    });
+    if (!response.ok || response.body === null)
+      throw new Error(`${response.status}: ${await response.text()}`);
+    return await timed(response.body, startMs);
+  }
+
+  /** PSS of the agent and its cells, in bytes. */
+  async pssBytes(): Promise<number> {
+    const response = await fetch(`${this.#agent.url}/expertd/v1/state`);
+    const { cells } = (await response.json()) as { cells: readonly { pid: number | null }[] };
+    const pids = [this.#agent.pid, ...cells.flatMap(({ pid }) => (pid === null ? [] : [pid]))];
+    return pids.reduce((sum, pid) => sum + processMemory(pid).pssBytes, 0);
+  }
+
+  async stop(): Promise<void> {
+    await this.#agent.stop();
+    rmSync(this.#folder, { recursive: true, force: true });
+  }
+}
+
+async function timed(body: ReadableStream<Uint8Array>, startMs: number): Promise<Streamed> {
+  let firstMs: number | null = null;
+  let lastMs = startMs;
+  let usage: Chunk['usage'] = null;
+  let stages: Readonly<Record<string, number>> = {};
+  for await (const chunk of chunksOf(body)) {
+    if ((chunk.choices[0]?.delta.content ?? '') !== '') {
+      lastMs = performance.now();
+      firstMs ??= lastMs;
+    }
+    usage = chunk.usage ?? usage;
+    stages = chunk.expertd?.stages ?? stages;
+  }
+  const outputTokens = usage?.completion_tokens ?? Number.NaN;
+  return {
+    firstTokenMs: (firstMs ?? Number.NaN) - startMs,
+    decode: (outputTokens - 1) / ((lastMs - (firstMs ?? lastMs)) / 1_000),
+    inputTokens: usage?.prompt_tokens ?? Number.NaN,
+    outputTokens,
+    stages,
+  };
+}
+
+async function* chunksOf(body: ReadableStream<Uint8Array>): AsyncGenerator<Chunk> {
+  let rest = '';
+  const decoder = new TextDecoder();
+  for await (const bytes of body) {
+    const lines = (rest + decoder.decode(bytes, { stream: true })).split('\n');
+    rest = lines.pop() ?? '';
+    for (const line of lines) {
+      if (!line.startsWith('data: {')) continue;
+      const value = JSON.parse(line.slice('data: '.length)) as Chunk & { error?: unknown };
+      if (value.error !== undefined) throw new Error(`the stream broke: ${line}`);
+      yield value;
+    }
+  }
+}

@@ -1,0 +1,47 @@
+/** What every state must be, and what steps are called in tests. */
+import assert from 'node:assert/strict';
+import { leasesIn } from '../../agent/residency.ts';
+import type { State, Step } from '../../agent/types.ts';
+import { nextDueMs } from '../../agent/upkeep.ts';
+
+/** `load a`, `unload a`, `grant r1`, `embed r1`, `route r1`, `learn a`, `stop fast-1`. */
+export function nameOf(step: Step): string {
+  switch (step.type) {
+    case 'load':
+    case 'unload':
+    case 'trim':
+      return `${step.type} ${step.expert}`;
+    case 'learn':
+      return `learn ${step.subject}`;
+    case 'stop':
+      return `stop ${step.cell}`;
+    case 'cancel':
+      return `cancel ${step.lease}`;
+    default:
+      return `${step.type} ${step.request}`;
+  }
+}
+
+/** Leases are held on residents and end; nothing is due over and over again. */
+export function checkState(state: State): void {
+  assert.ok(nextDueMs(state) > state.nowMs, 'something is due at once, again and again');
+  for (const lease of state.leases.values()) {
+    assert.equal(
+      state.experts.get(lease.expert)?.residency.state,
+      'resident',
+      'a leased expert is not resident',
+    );
+    assert.ok(Number.isFinite(lease.deadlineMs));
+  }
+  for (const request of state.requests.values()) {
+    if (request.phase.name === 'leased')
+      assert.ok(state.leases.has(request.phase.lease), 'a request holds a lease that ended');
+  }
+}
+
+/** Invariant 5, and what a load may not do. */
+export function checkLoad(state: State, load: Extract<Step, { type: 'load' }>, cellRuns: boolean): void {
+  assert.equal(leasesIn(state, load.cell), 0, `${load.cell} held a lease when ${load.expert} was loaded`);
+  assert.equal(load.fresh, !cellRuns, 'a fresh cell is a new one, and no other is');
+  assert.notEqual(state.pressure.level, 'high', 'a load under pressure');
+}

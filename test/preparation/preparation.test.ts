@@ -1,0 +1,245 @@
+/** The agent's side: one folder an expert, whole or not there, whatever happens to the processes. */
+import assert from 'node:assert/strict';
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { setImmediate } from 'node:timers/promises';
+import type { PrepareCommand } from '../../agent/preparation/process.ts';
+import { folder, namesIn, preparation, tinyPackage } from './made.ts';
+
+/** A process that dies when it is told to. */
+function fragile(phase: string, when: string): PrepareCommand {
+  const script = join(import.meta.dirname, 'fragile-process.ts');
+  const args = ['--disable-warning=ExperimentalWarning', script, phase, when];
+  return { file: process.execPath, args, env: { PATH: process.env['PATH'] ?? '' } };
+}
+
+test('an expert is prepared once, by the real processes, and found by the next agent', async (t) => {
+  const directory = join(folder(t), 'prepared');
+  const expert = tinyPackage(t);
+  const first = preparation(directory);
+  assert.equal(first.preparation.find(expert), null);
+  await Promise.all([first.preparation.prepare(expert), first.preparation.prepare(expert)]);
+  const found = first.preparation.find(expert);
+  assert.deepEqual(namesIn(directory), [`${expert.digest}-1.2.3-test`]);
+  assert.equal(found?.directory, join(directory, `${expert.digest}-1.2.3-test`));
+  assert.deepEqual([found.model, found.tokenizer], ['model.onnx', 'tokenizer.flat']);
+  assert.deepEqual(first.warnings, []);
+  const status = first.preparation.status(expert);
+  assert.equal(status?.state, 'prepared');
+  const written = ['model.onnx', 'model.onnx_data', 'tokenizer.flat'].map(
+    (name) => statSync(join(found.directory, name)).size,
+  );
+  assert.equal(
+    status.record?.writtenBytes,
+    written.reduce((sum, bytes) => sum + bytes),
+  );
+  assert.equal(status.record.canary?.otherChoices, 0);
+  // It needs no process any more.
+  const second = preparation(directory, { command: fragile('tokenizer', 'at once') });
+  await second.preparation.prepare(expert);
+  assert.deepEqual(second.preparation.find(expert), found);
+  assert.deepEqual(second.warnings, []);
+});
+
+const MOMENTS = ['at once', 'while it writes', 'before it says so', 'while it says so', 'after it said so'];
+for (const phase of ['tokenizer', 'graph', 'canary']) {
+  for (const when of MOMENTS) {
+    test(`killed in ${phase} ${when}: plain files, nothing left behind, and the next agent tries again`, async (t) => {
+      const directory = join(folder(t), 'prepared');
+      const expert = tinyPackage(t);
+      const dying = preparation(directory, { command: fragile(phase, when) });
+      await dying.preparation.prepare(expert);
+      const found = dying.preparation.find(expert);
+      if (phase !== 'tokenizer') assert.equal(found, null, 'a copy that was not proved is not used');
+      assert.equal(dying.warnings.length, 1);
+      assert.match(JSON.stringify(dying.warnings), new RegExp(`${phase}: its process was killed by SIGKILL`));
+      assert.ok(namesIn(directory).every((name) => !name.startsWith('.')));
+      const healthy = preparation(directory, { command: fragile('', '') });
+      await healthy.preparation.prepare(expert);
+      assert.equal(healthy.preparation.find(expert)?.model, 'model.onnx');
+      assert.deepEqual(healthy.warnings, []);
+    });
+  }
+}
+
+test('a process that is killed every time is not started for ever', async (t) => {
+  const directory = join(folder(t), 'prepared');
+  const expert = tinyPackage(t);
+  const tries: (number | undefined)[] = [];
+  for (let start = 0; start < 5; start += 1) {
+    const { preparation: one } = preparation(directory, { command: fragile('canary', 'at once') });
+    await one.prepare(expert);
+    tries.push(one.status(expert)?.record?.vainTries);
+  }
+  assert.deepEqual(tries, [1, 2, 3, 3, 3]);
+});
+
+test('a process that crashes by itself is not started again', async (t) => {
+  const directory = join(folder(t), 'prepared');
+  const expert = tinyPackage(t);
+  await preparation(directory, { command: fragile('canary', 'crash') }).preparation.prepare(expert);
+  const next = preparation(directory, { command: fragile('', '') });
+  await next.preparation.prepare(expert);
+  assert.equal(next.preparation.find(expert), null);
+  assert.match(next.preparation.status(expert)?.reasons.join() ?? '', /canary: .*SIGABRT/);
+});
+
+test('a process that takes too long is killed, and so is one that runs when the agent stops', async (t) => {
+  const expert = tinyPackage(t);
+  const late = preparation(join(folder(t), 'prepared'), {
+    command: fragile('tokenizer', 'never'),
+    limitMs: 300,
+  });
+  await late.preparation.prepare(expert);
+  assert.match(late.preparation.status(expert)?.reasons.join() ?? '', /tokenizer: it took more than 300 ms/);
+
+  const directory = join(folder(t), 'prepared');
+  const stopped = preparation(directory, { command: fragile('tokenizer', 'never') });
+  const waiting = stopped.preparation.prepare(expert);
+  await stopped.preparation.stop();
+  await waiting;
+  assert.deepEqual(namesIn(directory), []);
+  assert.deepEqual(stopped.warnings, [], 'the end of the agent is no news');
+  await stopped.preparation.prepare(tinyPackage(t));
+  assert.deepEqual(namesIn(directory), []);
+});
+
+test('a program that is not there, and a folder that cannot be made: the expert loads as it is', async (t) => {
+  const expert = tinyPackage(t);
+  const command = { file: '/nowhere/expertd', args: [], env: {} };
+  const missing = preparation(join(folder(t), 'prepared'), { command });
+  await missing.preparation.prepare(expert);
+  assert.equal(missing.preparation.find(expert), null);
+  assert.match(JSON.stringify(missing.warnings), /could not be started/);
+  const file = join(folder(t), 'file');
+  writeFileSync(file, '');
+  const blocked = preparation(join(file, 'prepared'));
+  await blocked.preparation.prepare(expert);
+  assert.equal(blocked.preparation.status(expert)?.state, 'plain');
+  assert.match(JSON.stringify(blocked.warnings), /ENOTDIR/);
+});
+
+test('a disk without room: nothing is written, and the reason says how much there is', async (t) => {
+  const directory = join(folder(t), 'prepared');
+  const expert = tinyPackage(t);
+  const full = preparation(directory, { marginBytes: 2 ** 60 });
+  await full.preparation.prepare(expert);
+  assert.equal(full.preparation.find(expert), null);
+  assert.equal(full.preparation.status(expert)?.record?.writtenBytes, 0);
+  assert.match(full.preparation.status(expert)?.reasons.join() ?? '', /bytes free; \d+ are to be written/);
+  assert.equal(full.warnings.length, 1);
+  // Room was made meanwhile.
+  const next = preparation(directory);
+  await next.preparation.prepare(expert);
+  assert.equal(next.preparation.find(expert)?.model, 'model.onnx');
+});
+
+test('what was damaged on the disk is made anew', async (t) => {
+  const directory = join(folder(t), 'prepared');
+  const expert = tinyPackage(t);
+  const make = async () => {
+    const { preparation: one } = preparation(directory, { command: fragile('', '') });
+    await one.prepare(expert);
+    return one.find(expert)?.directory ?? '';
+  };
+  const made = await make();
+  const path = join(made, 'model.onnx_data');
+  const whole = readFileSync(path);
+  const link = readdirSync(made).find((name) => name.startsWith('weights-')) ?? '';
+  const damages = [
+    () => {
+      const bytes = Buffer.from(whole);
+      bytes[bytes.length - 1] = (bytes.at(-1) ?? 0) ^ 1;
+      chmodSync(path, 0o600);
+      writeFileSync(path, bytes);
+    },
+    () => rmSync(path),
+    () => rmSync(join(made, 'prepared.json')),
+    () => rmSync(join(made, link)),
+    () => {
+      rmSync(join(made, 'prepared.json'));
+      writeFileSync(join(made, 'prepared.json'), '{"edition": 1');
+    },
+  ];
+  for (const damage of damages) {
+    damage();
+    assert.equal(await make(), made);
+    assert.deepEqual(readFileSync(path), whole);
+    assert.ok(existsSync(join(made, link)));
+  }
+});
+
+test('leftovers, other runtimes and experts that are gone are removed; what is used stays', async (t) => {
+  const directory = join(folder(t), 'prepared');
+  const [kept, gone] = [tinyPackage(t), tinyPackage(t)];
+  const { preparation: one } = preparation(directory, { command: fragile('', '') });
+  const other = { ...gone, digest: 'f'.repeat(64) };
+  await Promise.all([one.prepare(kept), one.prepare(other)]);
+  for (const name of ['.making-1', `${kept.digest}-1.0.0-test`]) mkdirSync(join(directory, name));
+  assert.equal(namesIn(directory).length, 4);
+  await one.tidy(new Set([kept.digest]));
+  assert.deepEqual(namesIn(directory), [`${kept.digest}-1.2.3-test`]);
+  assert.equal(one.find(other), null);
+  assert.notEqual(one.find(kept), null);
+});
+
+test('what is being made is no leftover', async (t) => {
+  const directory = join(folder(t), 'prepared');
+  const expert = tinyPackage(t);
+  const { preparation: one } = preparation(directory, { command: fragile('tokenizer', 'never') });
+  const waiting = one.prepare(expert);
+  while (namesIn(directory).length === 0) await setImmediate();
+  await one.tidy(new Set([expert.digest]));
+  assert.equal(namesIn(directory).length, 1);
+  await one.stop();
+  await waiting;
+  assert.deepEqual(namesIn(directory), []);
+});
+
+test('an expert with nothing to prepare costs nothing', async (t) => {
+  const directory = join(folder(t), 'prepared');
+  const expert = tinyPackage(t);
+  const { tokenizer: _, ...rest } = expert.manifest;
+  const manifest = { ...rest, task: 'tensor' } as const;
+  const { preparation: one, warnings } = preparation(directory);
+  await one.prepare({ ...expert, manifest });
+  assert.deepEqual([one.find(expert), warnings, namesIn(directory)], [null, [], []]);
+});
+
+test('what is no language model, and what is smaller than a process that prepares, is loaded as it is', async (t) => {
+  const directory = join(folder(t), 'prepared');
+  const { preparation: made } = preparation(directory, { leastBytes: 2_000_000 });
+  const expert = tinyPackage(t);
+  await made.prepare(expert);
+  assert.deepEqual([made.find(expert), made.status(expert)?.state], [null, 'plain']);
+  const { preparation: any } = preparation(directory);
+  const other = { ...expert, manifest: { ...expert.manifest, task: 'feature-extraction' as const } };
+  await any.prepare(other);
+  assert.deepEqual([any.find(other), namesIn(directory)], [null, []]);
+});
+
+test('whoever needs no process does not wait for one that works for another expert', async (t) => {
+  const directory = join(folder(t), 'prepared');
+  const [slow, ready] = [tinyPackage(t), tinyPackage(t)];
+  const known = { ...ready, digest: 'e'.repeat(64) };
+  const plain = { ...ready, manifest: { ...ready.manifest, task: 'retrieval' as const } };
+  await preparation(directory, { command: fragile('', '') }).preparation.prepare(known);
+  const { preparation: one } = preparation(directory, { command: fragile('tokenizer', 'never') });
+  const waiting = one.prepare({ ...slow, digest: 'f'.repeat(64) });
+  while (namesIn(directory).length === 1) await setImmediate();
+  await one.prepare(plain);
+  await one.prepare(known);
+  assert.notEqual(one.find(known), null);
+  await one.stop();
+  await waiting;
+});

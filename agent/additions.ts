@@ -81,7 +81,7 @@ function readPlace({ configPath, overrides, stateDir }: ConfigChoice): Place {
   return { stateDir: state, addedDir: placesOf(state).addedDir, expertsDir, config, configPath: path };
 }
 
-/** One at a time; what another left unfinished, or nobody wants any more, is removed before and after. */
+/** One at a time; what another left unfinished, or nobody wants any more, is removed before. */
 async function withShelf<T>({ addedDir }: Place, work: (shelf: Shelf) => Promise<T>): Promise<T> {
   const shelf = new Shelf(addedDir);
   const lock = lockShelf(addedDir);

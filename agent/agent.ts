@@ -133,7 +133,7 @@ export class Agent implements Service {
       memory: ledger,
       clock,
       emit: (event) => this.#fromCatalog(event),
-      prepare: async (found) => options.preparation?.prepare(found),
+      prepare: async (found, limitMs) => options.preparation?.prepare(found, limitMs),
     });
     this.#loop = new Loop({
       state: initialState(settingsOf(config, this.#device), AGENT_BYTES),

@@ -209,7 +209,10 @@ function released(draft: Draft, event: Of<'released'>): void {
   draft.dropLease(lease.id);
   const { ok, error, keptBytes } = event.outcome;
   // It is idle from now on, not since it was asked.
-  draft.putEntry(lease.expert, { keptBytes, lastUsedMs: draft.state.nowMs });
+  draft.putEntry(lease.expert, {
+    lastUsedMs: draft.state.nowMs,
+    ...(keptBytes === null ? {} : { keptBytes }),
+  });
   draft.because(
     ok ? `${lease.expert} answered` : `${lease.expert} failed: ${error?.message ?? 'no reason given'}`,
   );

@@ -34,3 +34,10 @@ export function toFailure(error: unknown): Failure {
   const message = error instanceof Error ? error.message : String(error);
   return { code: 'internal', message, hint: null, retryable: false };
 }
+
+/** What the log may hold of a thrown thing: its kind and where it was thrown. Its message may quote what was asked. */
+export function whereOf(error: unknown): { readonly name: string; readonly frames: readonly string[] } {
+  if (!(error instanceof Error)) return { name: typeof error, frames: [] };
+  const frames = (error.stack ?? '').split('\n').filter((line) => /^\s+at /.test(line));
+  return { name: error.name, frames: frames.slice(0, 10).map((line) => line.trim()) };
+}

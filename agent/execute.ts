@@ -29,6 +29,8 @@ type Ended = { readonly stages: Readonly<Record<string, number>> } & (
 
 /** The code of every failure that a `cellExited` event tells as well: that event decides what follows. */
 const CELL_EXITED = 'cell_exited';
+/** Of the time that a load has left: the rest is for the load itself, which must not be blamed for what is optional. */
+const PREPARATION_SHARE = 0.5;
 
 export class Executor {
   readonly #options: ExecutorOptions;
@@ -219,7 +221,7 @@ export class Executor {
     const how =
       'report' in ended
         ? { ok: true, error: null, keptBytes: ended.report.keptBytes }
-        : { ok: false, error: recordable(ended.failure), keptBytes: 0 };
+        : { ok: false, error: recordable(ended.failure), keptBytes: null };
     this.#options.push({ type: 'released', lease, outcome: { ...how, stages, sources } });
   }
 
@@ -240,9 +242,10 @@ export class Executor {
     const { catalog, runtime, push } = this.#options;
     try {
       await catalog.verify(expert, state.experts.get(expert)?.expert.digest ?? '');
-      if (this.#isLoading(expert, cell)) await catalog.prepare(expert);
+      const leftMs = this.#leftMs(expert, cell);
+      if (leftMs !== null) await catalog.prepare(expert, leftMs * PREPARATION_SHARE);
       // The load may have been given up meanwhile: then nobody would know of the process.
-      if (!this.#isLoading(expert, cell)) return;
+      if (this.#leftMs(expert, cell) === null) return;
       const report = await runtime.load(cell, lane, expert);
       push({ type: 'loaded', expert, cell, report });
     } catch (error) {
@@ -251,9 +254,12 @@ export class Executor {
     }
   }
 
-  #isLoading(expert: string, cell: CellId): boolean {
-    const residency = this.#options.state().experts.get(expert)?.residency;
-    return residency?.state === 'loading' && residency.cell === cell;
+  /** What a load has left until its deadline; null where it was given up. */
+  #leftMs(expert: string, cell: CellId): number | null {
+    const { state, clock } = this.#options;
+    const residency = state().experts.get(expert)?.residency;
+    if (residency?.state !== 'loading' || residency.cell !== cell) return null;
+    return Math.max(0, residency.deadlineMs - clock.nowMs());
   }
 
   async #unload({ expert, cell }: Of<'unload'>): Promise<void> {

@@ -113,6 +113,7 @@ export const failures = {
 /** In what way an assistant's answer is less where its base was refused so. A base that is late has not failed. */
 export function degradedBy(code: string): string {
   if (code === 'model_not_found') return 'base-not-installed';
+  if (code === 'too_large' || code === 'all_pinned') return 'base-too-large';
   return code === 'loading' || code === 'pressure' ? 'base-loading' : 'base-failed';
 }
 

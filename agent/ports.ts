@@ -202,9 +202,10 @@ export interface Catalog {
    */
   verify(expert: ExpertId, digest: string): Promise<void>;
   /**
-   * Makes what loads faster than the package's own files, once a device. Never rejects: an expert loads without it.
+   * Makes what loads faster than the package's own files, once a device, or as much of it as `limitMs` allow: nothing of
+   * it goes on afterwards. Never rejects: an expert loads without it.
    */
-  prepare(expert: ExpertId): Promise<void>;
+  prepare(expert: ExpertId, limitMs: number): Promise<void>;
   /** The example requests of an expert, for the router to learn. */
   examples(expert: ExpertId): readonly string[];
   /** What an assistant tells its base before the conversation; null for what is no assistant. */

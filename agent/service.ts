@@ -98,7 +98,7 @@ export interface Reply extends Chosen {
   readonly answer: Answer | null;
   readonly stages: Readonly<Record<string, number>>;
   /**
-   * In what way the answer is less than it could be: `not-recorded`; `base-not-installed`, `base-loading`, `base-failed`
+   * In what way the answer is less than it could be: `not-recorded`; `base-not-installed`, `base-loading`, `base-too-large`, `base-failed`
    * where an assistant's sources are the answer since its language model cannot speak.
    */
   readonly degraded?: string;
@@ -152,6 +152,7 @@ export interface ExpertView {
     readonly bytes: number;
     readonly digest: string;
     readonly precision: string;
+    /** Most tokens that it takes here, its answer included; null where it does not count them. */
     readonly contextTokens: number | null;
   } | null;
   readonly lastUsedMs: number | null;

@@ -310,7 +310,6 @@ export interface LoadReport {
   readonly beforeBytes: number | null;
   readonly afterBytes: number | null;
   readonly peakBytes: number | null;
-  /** The cell hosted nothing before: `beforeBytes` is what a bare cell costs. */
   readonly loadMs: number;
 }
 
@@ -320,8 +319,8 @@ export interface Outcome {
   readonly error: Failure | null;
   /** Time of each stage in ms: `queue`, `tokenize`, `run`, `total`. */
   readonly stages: Readonly<Record<string, number>>;
-  /** See `Entry`. */
-  readonly keptBytes: number;
+  /** See `Entry`; null: nobody said, so it is what it was. */
+  readonly keptBytes: number | null;
   /** Sources that a `retrieve` found: with none its answer is final. */
   readonly sources: number;
 }

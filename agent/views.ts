@@ -1,4 +1,5 @@
 /** What the agent shows of its state: pure projections for the front doors. */
+import { contextOf } from './catalog/facts.ts';
 import type { Package } from './catalog/package.ts';
 import type { Device } from './device.ts';
 import {
@@ -68,7 +69,7 @@ function installedView(state: State, entry: Entry, found: OnDisk | null): Expert
     base: baseOf(state, expert),
     origin: found?.origin ?? null,
     prepared: found?.prepared ?? null,
-    files: found === null ? null : filesOf(found),
+    files: found === null ? null : filesOf(found, expert),
     lastUsedMs: entry.lastUsedMs === 0 ? null : entry.lastUsedMs,
     uses: entry.uses,
     error:
@@ -86,13 +87,13 @@ function baseOf({ settings }: State, { assistant, id }: Expert): ExpertId | null
   return base === id ? null : base;
 }
 
-function filesOf({ manifest, digest }: Package): NonNullable<ExpertView['files']> {
-  const { files, model, tokenizer } = manifest;
+function filesOf({ manifest, digest }: Package, { cacheBytes }: Expert): NonNullable<ExpertView['files']> {
+  const { files, model } = manifest;
   return {
     bytes: files.reduce((sum, { bytes }) => sum + bytes, 0),
     digest,
     precision: model.precision,
-    contextTokens: tokenizer?.kind === 'huggingface' ? tokenizer.maxTokens : null,
+    contextTokens: contextOf(manifest, cacheBytes),
   };
 }
 

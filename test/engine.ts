@@ -83,6 +83,8 @@ export class Engine {
   readonly faults: Event[] = [];
   /** What experts were asked. */
   readonly asks: Ask[] = [];
+  /** How long each preparation was allowed to take. */
+  readonly preparingMs: number[] = [];
   readonly #executor: Executor;
   readonly #options: EngineOptions;
 
@@ -120,7 +122,7 @@ export class Engine {
       runtime: this.runtime,
       catalog: {
         verify: (id) => this.#work('verify', id, () => undefined).then(() => undefined),
-        prepare: async () => {},
+        prepare: async (_, limitMs) => void this.preparingMs.push(limitMs),
         examples: () => [],
         systemPrompt: (id) => `I am ${id}.`,
       },

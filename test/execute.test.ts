@@ -58,6 +58,16 @@ test('a run that fails is told once, by its own code', async () => {
   assert.equal(engine.loop.state.leases.size, 0);
 });
 
+test('an expert is prepared in half of the time that its load has left, so that the other half is for the load', async () => {
+  const engine = new Engine({ experts: [b], settings: { loadDeadlineMs: 10_000 } });
+  engine.ask('alpha', 'b');
+  await engine.settled();
+  engine.clock.advance(4_000);
+  engine.work('verify', 'b').end();
+  await engine.settled();
+  assert.deepEqual(engine.preparingMs, [3_000]);
+});
+
 test('what is wrong with a request is told to its client, and not to the record', async () => {
   const { engine, caller, run } = await running();
   run.fail(new AgentError('bad_input', 'the schema names "secret"', { hint: 'Take "secret" out.' }));

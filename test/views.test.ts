@@ -55,6 +55,24 @@ test('an expert is shown with what its manifest says and where it is', () => {
   assert.deepEqual([leased?.summary, leased?.graph], [null, null], 'its folder is gone');
 });
 
+test('a language model shows the context that there is room for, not the one that it was made for', () => {
+  const tokenizer = {
+    kind: 'huggingface',
+    path: 'tokenizer.json',
+    config: 'tokenizer_config.json',
+    maxTokens: 8_192,
+  } as const;
+  const base = manifestOf('a', { 'onnx/model.onnx': 'x' });
+  const model = { ...base.model, cacheBytesPerToken: 1_000 };
+  const manifest = { ...base, task: 'text-generation', tokenizer, model } as const;
+  const tokens = (cacheBytes: number): number | null | undefined => {
+    const state = after({ type: 'installed', expert: expert('a', { task: 'text-generation', cacheBytes }) });
+    const found = { manifest, digest: 'd', directory: '/nowhere', origin: 'added', prepared: null } as const;
+    return expertViews(state, () => found)[0]?.files?.contextTokens;
+  };
+  assert.deepEqual([tokens(2_048_000), tokens(99_000_000)], [2_048, 8_192]);
+});
+
 test('one that is in quarantine, or was not fetched, is shown with the reason', () => {
   const broken: Happening = { type: 'loadFailed', expert: 'a', cell: 'fast-1', error };
   const [quarantined] = expertViews(after(installed, asked, broken), none);

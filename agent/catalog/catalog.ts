@@ -19,8 +19,8 @@ export interface CatalogOptions extends Places {
   readonly memory: Memory;
   readonly clock: Clock;
   readonly emit: (event: CatalogEvent) => void;
-  /** Makes what loads faster than the package itself; never rejects. Without it, experts load as they are. */
-  readonly prepare?: (found: Package) => Promise<void>;
+  /** Makes what loads faster than the package itself, in that time; never rejects. Without it, experts load as they are. */
+  readonly prepare?: (found: Package, limitMs: number) => Promise<void>;
 }
 
 /** One expert that is being fetched, over all its tries. */
@@ -86,9 +86,9 @@ export class ExpertCatalog implements Catalog {
     return checking;
   }
 
-  async prepare(id: ExpertId): Promise<void> {
+  async prepare(id: ExpertId, limitMs: number): Promise<void> {
     const found = this.#packages.get(id);
-    if (found !== undefined) await this.#options.prepare?.(found);
+    if (found !== undefined) await this.#options.prepare?.(found, limitMs);
   }
 
   examples(id: ExpertId): readonly string[] {

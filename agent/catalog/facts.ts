@@ -73,6 +73,17 @@ export function cacheOf(
   return { tokens, bytes: tokens * (model.cacheBytesPerToken ?? BLIND_CACHE_BYTES_PER_TOKEN) };
 }
 
+/**
+ * Most tokens that it takes here, of a language model with its answer: what it was made for, or what the room for keys
+ * and values holds. null where it does not count tokens.
+ */
+export function contextOf({ task, model, tokenizer }: Manifest, cacheBytes: number): number | null {
+  if (tokenizer?.kind !== 'huggingface') return null;
+  if (task !== 'text-generation') return tokenizer.maxTokens;
+  const bytesPerToken = model.cacheBytesPerToken ?? BLIND_CACHE_BYTES_PER_TOKEN;
+  return Math.min(tokenizer.maxTokens, Math.floor(cacheBytes / bytesPerToken));
+}
+
 /** The graph and its external data share this beginning: `onnx/model`. */
 function modelStem({ model }: Manifest): string {
   return model.path.replace(/\.onnx$/, '');

@@ -28,8 +28,8 @@ export function chatCommand(sleep: Sleep = (ms, signal) => wait(ms, undefined, {
     summary: 'talk to the experts in the terminal',
     usage: `Usage: expertd chat [FLAGS]
 
-A conversation with the experts of the running agent; what was said before goes along. Nothing of it is kept on the disk
-unless /save is used. Ctrl-C ends an answer, not the chat; Ctrl-D ends the chat. Lines that are pasted at once are one
+A conversation with the experts of the running agent; what was said before goes along, its beginning only as long as the
+model has room for it. Nothing of it is kept on the disk unless /save is used. Ctrl-C ends an answer, not the chat; Ctrl-D ends the chat. Lines that are pasted at once are one
 message, as are those between two lines with """. Without a terminal, each line that comes in is a message; the answers
 go out, and the first failure ends it.
 

@@ -34,11 +34,11 @@ export class Conversation {
     return this.#messages.length;
   }
 
-  /** The body of a request that adds `question`. */
+  /** The body of a request that adds `question`. Of a talk that has become too long, its beginning is left out. */
   request(question: string): object {
     const system = this.system === null ? [] : [{ role: 'system', content: this.system }];
     const messages = [...system, ...this.#messages, { role: 'user', content: question }];
-    return { model: this.model, messages, stream: true, ...this.settings };
+    return { model: this.model, messages, stream: true, truncation: 'auto', ...this.settings };
   }
 
   add(question: string, answer: string): void {

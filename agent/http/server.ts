@@ -4,7 +4,7 @@
  * is left unloaded: bodies are checked in validate.ts, and replies are plain JSON.
  */
 import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
-import { AgentError } from '../errors.ts';
+import { AgentError, whereOf } from '../errors.ts';
 import type { Service } from '../service.ts';
 import { Dispatch } from './dispatch.ts';
 import { errorBodyAt, headersOf, type Problem, problemOf } from './errors.ts';
@@ -159,7 +159,7 @@ export class HttpServer {
   }
 
   #report(problem: Problem, route: string, error?: unknown): void {
-    this.#log.error({ route, failure: problem.failure, err: error }, 'a request failed');
+    this.#log.error({ route, failure: problem.failure, thrown: whereOf(error) }, 'a request failed');
   }
 }
 

@@ -5,6 +5,7 @@
  * where it fails, the expert loads as it is, and the log says why, once.
  */
 import { randomUUID } from 'node:crypto';
+import { existsSync } from 'node:fs';
 import { mkdir, open, readdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Manifest } from '../catalog/manifest.ts';
@@ -39,8 +40,6 @@ export interface PreparationOptions {
   readonly marginBytes?: number;
   /** Smaller packages are loaded as they are. */
   readonly leastBytes?: number;
-  /** Longest time of one phase. */
-  readonly limitMs?: number;
 }
 
 /** What became of an expert. */
@@ -54,12 +53,13 @@ export interface Preparedness {
 
 const MARGIN_BYTES = 256 * 1024 ** 2;
 const LEAST_BYTES = 48 * 1024 ** 2;
-const LIMIT_MS = 180_000;
 const MAKING = '.making-';
 
 /** A package that was tried so often is left alone until it, or the runtime, is another: writing wears a card. */
 const MOST_VAIN_TRIES = 3;
 const STOPPED = 'the agent is shutting down';
+const NO_TURN = 'others were being prepared until it had to be loaded';
+const NO_TIME: Ended = { kind: 'died', why: 'no time was left for it', deliberate: true };
 
 export class Preparation {
   readonly #options: PreparationOptions;
@@ -76,18 +76,24 @@ export class Preparation {
     this.#options = options;
   }
 
-  /** Resolves when the expert is prepared, or cannot be. Never rejects. Asked twice, the work is done once. */
-  async prepare(expert: ExpertPackage): Promise<void> {
-    const known = this.#known.get(expert.digest) ?? this.#begin(expert);
+  /**
+   * Resolves when the expert is prepared, or cannot be, or `limitMs` have passed: nothing is at work for it then. Never
+   * rejects. Asked twice, the work is done once.
+   */
+  async prepare(expert: ExpertPackage, limitMs: number): Promise<void> {
+    const known = this.#known.get(expert.digest) ?? this.#begin(expert, performance.now() + limitMs);
     await known;
   }
 
-  /** What was made of an expert; null before it was prepared, and where it loads as it is. */
+  /** What was made of an expert; null before it was prepared, where it loads as it is, and where that is gone. */
   find({ digest }: Pick<ExpertPackage, 'digest'>): Prepared | null {
     const record = this.#settled.get(digest)?.record ?? null;
     if (record === null || (record.model === null && record.tokenizer === null)) return null;
-    const { model, tokenizer } = record;
-    return { directory: this.#folder(digest), model, tokenizer };
+    const { model, tokenizer, files } = record;
+    const directory = this.#folder(digest);
+    // Somebody may have made room on the disk since it was looked through.
+    if (!files.every(({ path }) => existsSync(join(directory, path)))) return null;
+    return { directory, model, tokenizer };
   }
 
   /** null before it was prepared. */
@@ -115,9 +121,9 @@ export class Preparation {
     await this.#turn;
   }
 
-  #begin(expert: ExpertPackage): Promise<Preparedness> {
+  #begin(expert: ExpertPackage, endMs: number): Promise<Preparedness> {
     const { digest, manifest } = expert;
-    const work = this.#obtain(expert)
+    const work = this.#obtain(expert, endMs)
       .catch((error: unknown) => plain(error instanceof Error ? error.message : String(error)))
       .then((found) => {
         this.#settled.set(digest, found);
@@ -135,7 +141,7 @@ export class Preparation {
   }
 
   /** Only what takes a process waits for its turn: an expert that is ready must not wait for another's minutes. */
-  async #obtain(expert: ExpertPackage): Promise<Preparedness> {
+  async #obtain(expert: ExpertPackage, endMs: number): Promise<Preparedness> {
     const phases = phasesOf(expert.manifest, this.#options.leastBytes ?? LEAST_BYTES);
     if (phases.length === 0) return plain();
     const there = await readIntact(
@@ -145,17 +151,23 @@ export class Preparation {
     );
     const vainTries = there?.vainTries ?? 0;
     if (there !== null && (there.complete || vainTries >= MOST_VAIN_TRIES)) return preparednessOf(there);
-    return this.#inTurn(() => this.#prepare(expert, phases, vainTries));
+    return this.#inTurn(() => this.#prepare(expert, phases, new Making(vainTries), endMs));
   }
 
-  async #prepare(expert: ExpertPackage, phases: readonly Phase[], vainTries: number): Promise<Preparedness> {
+  async #prepare(
+    expert: ExpertPackage,
+    phases: readonly Phase[],
+    making: Making,
+    endMs: number,
+  ): Promise<Preparedness> {
     if (this.#stopped) return plain(STOPPED);
+    if (performance.now() >= endMs) return plain(NO_TURN);
     await mkdir(this.#options.directory, { recursive: true, mode: 0o700 });
     this.#making = `${MAKING}${randomUUID()}`;
     const target = join(this.#options.directory, this.#making);
     try {
       await mkdir(target, { mode: 0o700 });
-      return await this.#make(expert, phases, target, new Making(vainTries));
+      return await this.#make(expert, phases, target, making, endMs);
     } finally {
       await rm(target, { recursive: true, force: true });
       this.#making = null;
@@ -167,11 +179,15 @@ export class Preparation {
     phases: readonly Phase[],
     target: string,
     making: Making,
+    endMs: number,
   ): Promise<Preparedness> {
     const startMs = performance.now();
     for (const phase of phases) {
       if (this.#stopped) break;
-      if (making.needs(phase)) making.take(phase, await this.#run(phase, expert, target, making.exact));
+      if (!making.needs(phase)) continue;
+      const leftMs = endMs - performance.now();
+      const ended = leftMs > 0 ? await this.#run(phase, expert, target, making.exact, leftMs) : NO_TIME;
+      making.take(phase, ended);
     }
     if (this.#stopped) return plain(STOPPED);
     await Promise.all(making.rejected().map(({ path }) => rm(join(target, path), { force: true })));
@@ -191,12 +207,18 @@ export class Preparation {
     return preparednessOf(record);
   }
 
-  #run(phase: Phase, { manifest, directory }: ExpertPackage, target: string, exact: boolean): Promise<Ended> {
-    const { command, marginBytes = MARGIN_BYTES, limitMs = LIMIT_MS } = this.#options;
+  #run(
+    phase: Phase,
+    { manifest, directory }: ExpertPackage,
+    target: string,
+    exact: boolean,
+    leftMs: number,
+  ): Promise<Ended> {
+    const { command, marginBytes = MARGIN_BYTES } = this.#options;
     const process = new PhaseProcess(
       command,
       { phase, manifest, directory, target, marginBytes, exact },
-      limitMs,
+      Math.ceil(leftMs),
     );
     this.#process = process;
     return process.ended;

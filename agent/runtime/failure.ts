@@ -25,12 +25,16 @@ export function loadFailure(error: unknown, expert: ExpertId): Failure {
 
 /** Why a run failed: its own AgentError, or `run_failed` with what the runtime said. Never quotes the request. */
 export function runFailure(error: unknown, expert: ExpertId, ask: Ask): Failure {
-  if (error instanceof AgentError && !quotes(error.message, ask)) return bounded(error.toFailure());
-  const said = plainMessage(error);
-  const what = quotes(said, ask) ? 'its message quotes the request and is left out' : said;
+  if (error instanceof AgentError) {
+    const failure = bounded(error.toFailure());
+    if (!quotes(failure.message, ask)) return failure;
+  }
+  // As a whole: a quotation may begin before what the runtime said, with the space in between.
+  const message = `The expert "${expert}" failed: ${plainMessage(error)}`;
+  const hidden = `The expert "${expert}" failed: its message quotes the request and is left out`;
   return bounded({
     code: error instanceof AgentError ? error.code : 'run_failed',
-    message: `The expert "${expert}" failed: ${what}`,
+    message: quotes(message, ask) ? hidden : message,
     hint: null,
     retryable: error instanceof AgentError && error.retryable,
   });

@@ -8,7 +8,7 @@ import { Socket } from 'node:net';
 import { availableParallelism, setPriority } from 'node:os';
 import { Channel } from '../cells/channel.ts';
 import { CHANNEL_FD, type FromCell, PROTOCOL, type ToCell } from '../cells/protocol.ts';
-import { AgentError } from '../errors.ts';
+import { AgentError, whereOf } from '../errors.ts';
 import { openLibc } from '../linux/libc.ts';
 import type { Lane } from '../types.ts';
 import { Host, type HostOptions } from './host.ts';
@@ -113,8 +113,8 @@ function yieldToOthers(oomScoreAdj: number, nice: number): void {
 /** What a process prints when it crashes goes to the log of the agent: where it happened, not what was said. */
 function hideUncaughtMessages(): void {
   process.on('uncaughtException', (error) => {
-    const frames = (error.stack ?? '').split('\n').filter((line) => /^\s+at /.test(line));
-    process.stderr.write(`${error.name} that nobody caught\n${frames.slice(0, 10).join('\n')}\n`);
+    const { name, frames } = whereOf(error);
+    process.stderr.write(`${name} that nobody caught\n${frames.join('\n')}\n`);
     process.exit(70);
   });
 }

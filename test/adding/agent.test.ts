@@ -46,7 +46,7 @@ test('a language model of a plain folder answers at once, is in the list, and go
   assert.match(told, /Added tiny-talker 1\.0\.0: text-generation[\s\S]*The running agent has it\./);
   const answer = await agent.text(await agent.ask('The sea is wide.', 'tiny-talker', { temperature: 0 }));
   assert.equal(answer, `${signatureOf('tiny-talker')}The sea is wide.`);
-  assert.match(await expertd('experts'), /tiny-talker +1\.0\.0 +text-generation +resident +\S+ MB +added/);
+  assert.match(await expertd('experts'), /tiny-talker +1\.0\.0 +text-generation +resident +\S+ [kM]B +added/);
   assert.match(await expertd('add', folder), /had been added before, just as it is/);
   assert.match(await expertd('remove', 'tiny-talker'), /Removed tiny-talker/);
   assert.equal((await agent.ask('hello', 'tiny-talker')).status, 404);

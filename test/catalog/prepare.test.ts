@@ -21,12 +21,12 @@ test('packages are prepared by their id, and an assistant has its prompt', async
     memory: emptyMemory(),
     clock: hastyClock,
     emit: () => undefined,
-    prepare: async ({ directory }) => void prepared.push(directory),
+    prepare: async ({ directory }, limitMs) => void prepared.push(`${directory} ${limitMs}`),
   });
   await catalog.reconcile(config());
-  await catalog.prepare('plain');
-  await catalog.prepare('nobody');
-  assert.deepEqual(prepared, [join(expertsDir, 'plain')]);
+  await catalog.prepare('plain', 7);
+  await catalog.prepare('nobody', 7);
+  assert.deepEqual(prepared, [`${join(expertsDir, 'plain')} 7`]);
   assert.equal(catalog.systemPrompt('legal'), 'You know the law.');
   assert.equal(catalog.systemPrompt('plain'), null);
   assert.equal(catalog.systemPrompt('nobody'), null);

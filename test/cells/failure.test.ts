@@ -75,3 +75,8 @@ test('messages are bounded', () => {
   assert.ok(failure.message.length <= 1_000 && (failure.hint ?? '').length <= 1_000);
   assert.ok(runFailure(new Error('z'.repeat(10_000)), 'x', say('what is that?')).message.length <= 1_000);
 });
+
+test('only what is told of a message is searched for quotations', () => {
+  const long = new AgentError('bad_input', `${'x'.repeat(10_000)} what is that?`);
+  assert.match(runFailure(long, 'x', say('what is that?')).message, /^x+$/);
+});

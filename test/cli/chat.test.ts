@@ -135,7 +135,8 @@ describe('over a pipe', () => {
     await pipe(['write'], '--model', 'writer', '--temperature', '0.5', '--max-tokens', '7', '--seed', '3');
     const ask = service.asked[0]?.ask;
     assert.ok(ask?.kind === 'chat');
-    const { temperature, maxTokens, seed } = ask.generation;
+    const { temperature, maxTokens, seed, overflow } = ask.generation;
+    assert.equal(overflow, 'truncate', 'a long talk goes on without its beginning');
     assert.deepEqual([service.asked[0]?.model, temperature, maxTokens, seed], ['writer', 0.5, 7, 3]);
     for (const flags of [
       ['--temperature', '3'],

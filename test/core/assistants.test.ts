@@ -101,7 +101,7 @@ test('a base that misses the wait, or cannot fit, or breaks, leaves the answer t
   const huge = worldOf({ experts: [assistant('medical'), model({ memory: LARGE })] });
   huge.ask('r1', { model: 'medical' });
   huge.finish('load medical');
-  assert.deepEqual(said(huge.finish('grant r1')), ['fall back r1: base-failed']);
+  assert.deepEqual(said(huge.finish('grant r1')), ['fall back r1: base-too-large']);
 
   const broken = clinic();
   broken.ask('r1', { model: 'medical' });

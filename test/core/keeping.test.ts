@@ -106,6 +106,15 @@ test('what experts keep goes before any of them does, once a look shows that mem
   assert.deepEqual(said(world.sample(45 * MB, null)), ['unload a from fast-1'], 'nothing is kept any more');
 });
 
+test('a request that fails says nothing of what is kept', () => {
+  const world = one();
+  world.keptBytes = 20 * MB;
+  use(world, 'a');
+  world.ask('r1', { model: 'a' });
+  world.finish('grant r1', 'fail');
+  assert.deepEqual(said(world.sample(45 * MB, null)), ['trim a in fast-1']);
+});
+
 test('what a leased expert keeps is left alone', () => {
   const world = one();
   world.keptBytes = 20 * MB;

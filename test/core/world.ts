@@ -325,7 +325,7 @@ export class World {
         this.happen({
           type: 'released',
           lease: step.lease,
-          outcome: { ok, error: ok ? null : BAD, stages: {}, keptBytes: this.keptBytes, sources },
+          outcome: { ok, error: ok ? null : BAD, stages: {}, keptBytes: ok ? this.keptBytes : null, sources },
         });
         return;
       }

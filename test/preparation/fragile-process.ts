@@ -1,7 +1,6 @@
 /** Prepares as the real process does, and dies by SIGKILL at the moment that its arguments name: PHASE WHEN. */
 import { readFileSync, writeFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
-import { prepareGraph } from '../../agent/preparation/graph.ts';
 import { DATA, type Job, MODEL, type Outcome } from '../../agent/preparation/job.ts';
 
 const [phase, when] = process.argv.slice(2);
@@ -20,7 +19,10 @@ if (isMine && when === 'while it writes') {
 }
 const none: Outcome = { kind: 'made', steps: [], files: [], exact: true, canary: null };
 const proved: Outcome = { ...none, steps: [{ name: 'canary', done: true, why: null }] };
-const outcome = job.phase === 'graph' ? prepareGraph(job) : job.phase === 'canary' ? proved : none;
+/** Read where it is needed: it takes longer than all else that is done here. */
+const edit = async (): Promise<Outcome> =>
+  (await import('../../agent/preparation/graph.ts')).prepareGraph(job);
+const outcome = job.phase === 'graph' ? await edit() : job.phase === 'canary' ? proved : none;
 if (isMine && when === 'before it says so') die();
 const text = JSON.stringify(outcome);
 if (isMine && when === 'while it says so') {

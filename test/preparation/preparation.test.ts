@@ -16,6 +16,9 @@ import { setImmediate } from 'node:timers/promises';
 import type { PrepareCommand } from '../../agent/preparation/process.ts';
 import { folder, namesIn, preparation, tinyPackage } from './made.ts';
 
+/** For what ends by itself. */
+const AMPLE_MS = 60_000;
+
 /** A process that dies when it is told to. */
 function fragile(phase: string, when: string): PrepareCommand {
   const script = join(import.meta.dirname, 'fragile-process.ts');
@@ -28,7 +31,10 @@ test('an expert is prepared once, by the real processes, and found by the next a
   const expert = tinyPackage(t);
   const first = preparation(directory);
   assert.equal(first.preparation.find(expert), null);
-  await Promise.all([first.preparation.prepare(expert), first.preparation.prepare(expert)]);
+  await Promise.all([
+    first.preparation.prepare(expert, AMPLE_MS),
+    first.preparation.prepare(expert, AMPLE_MS),
+  ]);
   const found = first.preparation.find(expert);
   assert.deepEqual(namesIn(directory), [`${expert.digest}-1.2.3-test`]);
   assert.equal(found?.directory, join(directory, `${expert.digest}-1.2.3-test`));
@@ -46,26 +52,31 @@ test('an expert is prepared once, by the real processes, and found by the next a
   assert.equal(status.record.canary?.otherChoices, 0);
   // It needs no process any more.
   const second = preparation(directory, { command: fragile('tokenizer', 'at once') });
-  await second.preparation.prepare(expert);
+  await second.preparation.prepare(expert, AMPLE_MS);
   assert.deepEqual(second.preparation.find(expert), found);
   assert.deepEqual(second.warnings, []);
 });
 
-const MOMENTS = ['at once', 'while it writes', 'before it says so', 'while it says so', 'after it said so'];
-for (const phase of ['tokenizer', 'graph', 'canary']) {
-  for (const when of MOMENTS) {
+/** What is half written, or half said, is treated alike whatever the phase: one phase has them all. */
+const MOMENTS: Readonly<Record<string, readonly string[]>> = {
+  tokenizer: ['at once', 'after it said so'],
+  graph: ['at once', 'while it writes', 'before it says so', 'while it says so', 'after it said so'],
+  canary: ['at once', 'after it said so'],
+};
+for (const [phase, moments] of Object.entries(MOMENTS)) {
+  for (const when of moments) {
     test(`killed in ${phase} ${when}: plain files, nothing left behind, and the next agent tries again`, async (t) => {
       const directory = join(folder(t), 'prepared');
       const expert = tinyPackage(t);
       const dying = preparation(directory, { command: fragile(phase, when) });
-      await dying.preparation.prepare(expert);
+      await dying.preparation.prepare(expert, AMPLE_MS);
       const found = dying.preparation.find(expert);
       if (phase !== 'tokenizer') assert.equal(found, null, 'a copy that was not proved is not used');
       assert.equal(dying.warnings.length, 1);
       assert.match(JSON.stringify(dying.warnings), new RegExp(`${phase}: its process was killed by SIGKILL`));
       assert.ok(namesIn(directory).every((name) => !name.startsWith('.')));
       const healthy = preparation(directory, { command: fragile('', '') });
-      await healthy.preparation.prepare(expert);
+      await healthy.preparation.prepare(expert, AMPLE_MS);
       assert.equal(healthy.preparation.find(expert)?.model, 'model.onnx');
       assert.deepEqual(healthy.warnings, []);
     });
@@ -78,7 +89,7 @@ test('a process that is killed every time is not started for ever', async (t) =>
   const tries: (number | undefined)[] = [];
   for (let start = 0; start < 5; start += 1) {
     const { preparation: one } = preparation(directory, { command: fragile('canary', 'at once') });
-    await one.prepare(expert);
+    await one.prepare(expert, AMPLE_MS);
     tries.push(one.status(expert)?.record?.vainTries);
   }
   assert.deepEqual(tries, [1, 2, 3, 3, 3]);
@@ -87,30 +98,42 @@ test('a process that is killed every time is not started for ever', async (t) =>
 test('a process that crashes by itself is not started again', async (t) => {
   const directory = join(folder(t), 'prepared');
   const expert = tinyPackage(t);
-  await preparation(directory, { command: fragile('canary', 'crash') }).preparation.prepare(expert);
+  await preparation(directory, { command: fragile('canary', 'crash') }).preparation.prepare(expert, AMPLE_MS);
   const next = preparation(directory, { command: fragile('', '') });
-  await next.preparation.prepare(expert);
+  await next.preparation.prepare(expert, AMPLE_MS);
   assert.equal(next.preparation.find(expert), null);
   assert.match(next.preparation.status(expert)?.reasons.join() ?? '', /canary: .*SIGABRT/);
+});
+
+test('whose time passes while another is prepared is loaded as it is, and tried by the next agent', async (t) => {
+  const directory = join(folder(t), 'prepared');
+  const expert = tinyPackage(t);
+  const { preparation: one } = preparation(directory, { command: fragile('tokenizer', 'never') });
+  const first = one.prepare({ ...expert, digest: 'f'.repeat(64) }, 300);
+  await one.prepare(expert, 1);
+  await first;
+  assert.match(one.status(expert)?.reasons.join() ?? '', /others were being prepared/);
+  const next = preparation(directory);
+  await next.preparation.prepare(expert, AMPLE_MS);
+  assert.equal(next.preparation.find(expert)?.model, 'model.onnx');
 });
 
 test('a process that takes too long is killed, and so is one that runs when the agent stops', async (t) => {
   const expert = tinyPackage(t);
   const late = preparation(join(folder(t), 'prepared'), {
     command: fragile('tokenizer', 'never'),
-    limitMs: 300,
   });
-  await late.preparation.prepare(expert);
-  assert.match(late.preparation.status(expert)?.reasons.join() ?? '', /tokenizer: it took more than 300 ms/);
+  await late.preparation.prepare(expert, 300);
+  assert.match(late.preparation.status(expert)?.reasons.join() ?? '', /tokenizer: it took more than \d+ ms/);
 
   const directory = join(folder(t), 'prepared');
   const stopped = preparation(directory, { command: fragile('tokenizer', 'never') });
-  const waiting = stopped.preparation.prepare(expert);
+  const waiting = stopped.preparation.prepare(expert, AMPLE_MS);
   await stopped.preparation.stop();
   await waiting;
   assert.deepEqual(namesIn(directory), []);
   assert.deepEqual(stopped.warnings, [], 'the end of the agent is no news');
-  await stopped.preparation.prepare(tinyPackage(t));
+  await stopped.preparation.prepare(tinyPackage(t), AMPLE_MS);
   assert.deepEqual(namesIn(directory), []);
 });
 
@@ -118,13 +141,13 @@ test('a program that is not there, and a folder that cannot be made: the expert 
   const expert = tinyPackage(t);
   const command = { file: '/nowhere/expertd', args: [], env: {} };
   const missing = preparation(join(folder(t), 'prepared'), { command });
-  await missing.preparation.prepare(expert);
+  await missing.preparation.prepare(expert, AMPLE_MS);
   assert.equal(missing.preparation.find(expert), null);
   assert.match(JSON.stringify(missing.warnings), /could not be started/);
   const file = join(folder(t), 'file');
   writeFileSync(file, '');
   const blocked = preparation(join(file, 'prepared'));
-  await blocked.preparation.prepare(expert);
+  await blocked.preparation.prepare(expert, AMPLE_MS);
   assert.equal(blocked.preparation.status(expert)?.state, 'plain');
   assert.match(JSON.stringify(blocked.warnings), /ENOTDIR/);
 });
@@ -133,14 +156,14 @@ test('a disk without room: nothing is written, and the reason says how much ther
   const directory = join(folder(t), 'prepared');
   const expert = tinyPackage(t);
   const full = preparation(directory, { marginBytes: 2 ** 60 });
-  await full.preparation.prepare(expert);
+  await full.preparation.prepare(expert, AMPLE_MS);
   assert.equal(full.preparation.find(expert), null);
   assert.equal(full.preparation.status(expert)?.record?.writtenBytes, 0);
   assert.match(full.preparation.status(expert)?.reasons.join() ?? '', /bytes free; \d+ are to be written/);
   assert.equal(full.warnings.length, 1);
   // Room was made meanwhile.
   const next = preparation(directory);
-  await next.preparation.prepare(expert);
+  await next.preparation.prepare(expert, AMPLE_MS);
   assert.equal(next.preparation.find(expert)?.model, 'model.onnx');
 });
 
@@ -149,7 +172,7 @@ test('what was damaged on the disk is made anew', async (t) => {
   const expert = tinyPackage(t);
   const make = async () => {
     const { preparation: one } = preparation(directory, { command: fragile('', '') });
-    await one.prepare(expert);
+    await one.prepare(expert, AMPLE_MS);
     return one.find(expert)?.directory ?? '';
   };
   const made = await make();
@@ -184,7 +207,7 @@ test('leftovers, other runtimes and experts that are gone are removed; what is u
   const [kept, gone] = [tinyPackage(t), tinyPackage(t)];
   const { preparation: one } = preparation(directory, { command: fragile('', '') });
   const other = { ...gone, digest: 'f'.repeat(64) };
-  await Promise.all([one.prepare(kept), one.prepare(other)]);
+  await Promise.all([one.prepare(kept, AMPLE_MS), one.prepare(other, AMPLE_MS)]);
   for (const name of ['.making-1', `${kept.digest}-1.0.0-test`]) mkdirSync(join(directory, name));
   assert.equal(namesIn(directory).length, 4);
   await one.tidy(new Set([kept.digest]));
@@ -197,7 +220,7 @@ test('what is being made is no leftover', async (t) => {
   const directory = join(folder(t), 'prepared');
   const expert = tinyPackage(t);
   const { preparation: one } = preparation(directory, { command: fragile('tokenizer', 'never') });
-  const waiting = one.prepare(expert);
+  const waiting = one.prepare(expert, AMPLE_MS);
   while (namesIn(directory).length === 0) await setImmediate();
   await one.tidy(new Set([expert.digest]));
   assert.equal(namesIn(directory).length, 1);
@@ -212,7 +235,7 @@ test('an expert with nothing to prepare costs nothing', async (t) => {
   const { tokenizer: _, ...rest } = expert.manifest;
   const manifest = { ...rest, task: 'tensor' } as const;
   const { preparation: one, warnings } = preparation(directory);
-  await one.prepare({ ...expert, manifest });
+  await one.prepare({ ...expert, manifest }, AMPLE_MS);
   assert.deepEqual([one.find(expert), warnings, namesIn(directory)], [null, [], []]);
 });
 
@@ -220,11 +243,11 @@ test('what is no language model, and what is smaller than a process that prepare
   const directory = join(folder(t), 'prepared');
   const { preparation: made } = preparation(directory, { leastBytes: 2_000_000 });
   const expert = tinyPackage(t);
-  await made.prepare(expert);
+  await made.prepare(expert, AMPLE_MS);
   assert.deepEqual([made.find(expert), made.status(expert)?.state], [null, 'plain']);
   const { preparation: any } = preparation(directory);
   const other = { ...expert, manifest: { ...expert.manifest, task: 'feature-extraction' as const } };
-  await any.prepare(other);
+  await any.prepare(other, AMPLE_MS);
   assert.deepEqual([any.find(other), namesIn(directory)], [null, []]);
 });
 
@@ -233,13 +256,23 @@ test('whoever needs no process does not wait for one that works for another expe
   const [slow, ready] = [tinyPackage(t), tinyPackage(t)];
   const known = { ...ready, digest: 'e'.repeat(64) };
   const plain = { ...ready, manifest: { ...ready.manifest, task: 'retrieval' as const } };
-  await preparation(directory, { command: fragile('', '') }).preparation.prepare(known);
+  await preparation(directory, { command: fragile('', '') }).preparation.prepare(known, AMPLE_MS);
   const { preparation: one } = preparation(directory, { command: fragile('tokenizer', 'never') });
-  const waiting = one.prepare({ ...slow, digest: 'f'.repeat(64) });
+  const waiting = one.prepare({ ...slow, digest: 'f'.repeat(64) }, AMPLE_MS);
   while (namesIn(directory).length === 1) await setImmediate();
-  await one.prepare(plain);
-  await one.prepare(known);
+  await one.prepare(plain, AMPLE_MS);
+  await one.prepare(known, AMPLE_MS);
   assert.notEqual(one.find(known), null);
   await one.stop();
   await waiting;
+});
+
+test('what somebody removed meanwhile is not given to a cell', async (t) => {
+  const directory = join(folder(t), 'prepared');
+  const expert = tinyPackage(t);
+  const { preparation: made } = preparation(directory);
+  await made.prepare(expert, AMPLE_MS);
+  assert.notEqual(made.find(expert), null);
+  rmSync(join(directory, `${expert.digest}-1.2.3-test`), { recursive: true });
+  assert.equal(made.find(expert), null);
 });

@@ -1,7 +1,7 @@
 /** One answer: the prompt goes in in pieces, tokens come out one by one, and somebody may end it between two steps. */
 import type { Answer } from '../../ports.ts';
 import type { TaskRun } from '../task.ts';
-import type { Chooser } from './chooser.ts';
+import type { Choice, Chooser } from './chooser.ts';
 import { type Conversation, type Conversations, PIECE_TOKENS } from './conversations.ts';
 import type { Model } from './model.ts';
 import type { Speech } from './speech.ts';
@@ -60,8 +60,8 @@ function answerOf(
 }
 
 type Ending = Pick<TextAnswer, 'finish' | 'outputTokens'>;
-/** What a step came to: logits after the last token, more to put in, no room at present, or the end. */
-type Outcome = Float32Array | 'more' | 'no-room' | 'cancelled';
+/** What a step came to: the next token, more to put in, no room at present, or the end. */
+type Outcome = Choice | 'more' | 'no-room' | 'cancelled';
 
 class Talk {
   readonly #stage: Stage;
@@ -87,9 +87,9 @@ class Talk {
     for (let outputTokens = 0; ; outputTokens += 1) {
       if (chooser.isComplete) return { finish: 'stop', outputTokens };
       if (outputTokens === limit) return { finish: 'length', outputTokens };
-      const logits = await this.#logits();
-      if (logits === null) return { finish: 'cancelled', outputTokens };
-      const { id, isEnd, told } = chooser.choose(logits, limit - outputTokens);
+      const choice = await this.#next(limit - outputTokens);
+      if (choice === null) return { finish: 'cancelled', outputTokens };
+      const { id, isEnd, told } = choice;
       if (isEnd) return { finish: 'stop', outputTokens };
       this.#ids.push(id);
       speech.push(id, told);
@@ -105,17 +105,18 @@ class Talk {
     if (this.#conversation !== null) this.#stage.conversations.drop(this.#conversation);
   }
 
-  /** After the last token; null where the run was cancelled. */
-  async #logits(): Promise<Float32Array | null> {
+  /** The next token, where `left` may still be said; null where the run was cancelled. */
+  async #next(left: number): Promise<Choice | null> {
     for (;;) {
-      const outcome = await this.#turn.step(() => this.#step());
-      if (outcome instanceof Float32Array) return outcome;
+      const outcome = await this.#turn.step(() => this.#step(left));
+      if (typeof outcome === 'object') return outcome;
       if (outcome === 'cancelled') return null;
       if (outcome === 'no-room') this.#turn.yieldOnce();
     }
   }
 
-  async #step(): Promise<Outcome> {
+  /** To choose is a part of it: what a grammar takes counts as time of the run that asked for it. */
+  async #step(left: number): Promise<Outcome> {
     if (this.#run.cancelled()) return 'cancelled';
     const { model, conversations, contextTokens } = this.#stage;
     const conversation = this.#open();
@@ -128,7 +129,7 @@ class Talk {
     const logits = await conversation.put(this.#ids.slice(from, to), to === this.#ids.length, model);
     const isPrompt = from < this.#generating.prompt.length;
     this.#run.spent(isPrompt ? 'prefill' : 'decode', performance.now() - startMs);
-    return logits ?? 'more';
+    return logits === null ? 'more' : this.#generating.chooser.choose(logits, left);
   }
 
   #open(): Conversation {

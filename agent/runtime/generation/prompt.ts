@@ -105,19 +105,20 @@ export class Prompts {
    * by people are marked, so that they can be told apart once the template has put all into one text.
    */
   #chat(messages: readonly ChatMessage[]): Tokenised {
-    const { template, manifest, tokenizer } = this.#parts;
+    const { template, manifest, tokenizer, contextTokens } = this.#parts;
     if (template === null) throw notForChats(manifest);
+    // A message takes a token at least; so many would take the template all the steps that it may do.
+    if (messages.length > contextTokens)
+      return { chars: messages.reduce((chars, { content }) => chars + content.length, 0) };
     const rendered = template.render(messages);
-    const isRisky = (text: string) => tokenizer.specialTexts.some((special) => text.includes(special));
-    if (!messages.some(({ content }) => isRisky(content)))
-      return this.#tokenise(rendered, { addSpecial: false, parseSpecial: true });
     if (this.#isTooLong(rendered)) return { chars: rendered.length };
+    const risky = new Set(messages.filter(({ content }) => this.#isRisky(content)));
+    if (risky.size === 0) return this.#tokenise(rendered, { addSpecial: false, parseSpecial: true });
     const marks = freshMarks(rendered);
-    for (const mark of [markWhole, markSpecials(tokenizer.specialTexts)]) {
-      const marked = messages.map(({ role, content }) => ({
-        role,
-        content: isRisky(content) ? mark(content, marks) : content,
-      }));
+    for (const mark of this.#waysToMark(risky)) {
+      const marked = messages.map((message) =>
+        risky.has(message) ? { ...message, content: mark(message.content, marks) } : message,
+      );
       const parts = partsOf(template.render(marked), marks);
       if (parts?.join('') === rendered)
         return { ids: parts.flatMap((part, at) => this.#part(part, at % 2 === 1)) };
@@ -131,9 +132,31 @@ export class Prompts {
     );
   }
 
+  /** To mark the control tokens alone is enough where nothing between them is risky. */
+  #waysToMark(risky: ReadonlySet<ChatMessage>): readonly Mark[] {
+    const pattern = patternOf(this.#parts.tokenizer.specialTexts);
+    const isEnough = [...risky].every(({ content }) =>
+      content.split(pattern).every((part) => !this.#isRisky(part)),
+    );
+    return isEnough ? [markWhole, (content, marks) => markAll(content, pattern, marks)] : [markWhole];
+  }
+
+  /** It holds a control token, or letters that the tokenizer's normalizer makes one of. */
+  #isRisky(text: string): boolean {
+    const { tokenizer } = this.#parts;
+    return (
+      tokenizer.specialTexts.some((special) => text.includes(special)) ||
+      this.#holdsSpecial(tokenizer.encode(text, { addSpecial: false, parseSpecial: true }))
+    );
+  }
+
+  #holdsSpecial(ids: readonly number[]): boolean {
+    return ids.some((id) => this.#specialIds.has(id));
+  }
+
   #part(text: string, isWritten: boolean): readonly number[] {
     const ids = this.#parts.tokenizer.encode(text, { addSpecial: false, parseSpecial: !isWritten });
-    if (!isWritten || !ids.some((id) => this.#specialIds.has(id))) return ids;
+    if (!isWritten || !this.#holdsSpecial(ids)) return ids;
     throw new AgentError(
       'bad_input',
       'The messages hold control tokens, which this tokenizer cannot take as text.',
@@ -171,6 +194,8 @@ interface Marks {
   readonly after: string;
 }
 
+type Mark = (content: string, marks: Marks) => string;
+
 /** Two texts that `rendered` does not hold, of characters that no template looks for. */
 function freshMarks(rendered: string): Marks {
   for (let number = 0; ; number += 1) {
@@ -195,10 +220,14 @@ function markWhole(content: string, { before, after }: Marks): string {
 }
 
 /** Marks only the texts of control tokens. */
-function markSpecials(specialTexts: readonly string[]): (content: string, marks: Marks) => string {
-  const longestFirst = [...specialTexts].filter((text) => text !== '').sort((a, b) => b.length - a.length);
-  const pattern = new RegExp(longestFirst.map(literally).join('|'), 'g');
-  return (content, { before, after }) => content.replace(pattern, (text) => before + text + after);
+function markAll(content: string, pattern: RegExp, { before, after }: Marks): string {
+  return content.replace(pattern, (text) => before + text + after);
+}
+
+/** Any of some texts, the longest that fits; nothing where there are none. */
+function patternOf(texts: readonly string[]): RegExp {
+  const longestFirst = texts.filter((text) => text !== '').sort((a, b) => b.length - a.length);
+  return new RegExp(longestFirst.length === 0 ? '(?!)' : longestFirst.map(literally).join('|'), 'g');
 }
 
 function literally(text: string): string {

@@ -95,6 +95,8 @@ export class Stacks {
     let done = false;
     const visit = (frame: Frame): void => {
       const { rule, state, count, parent } = frame;
+      // To compare two frames is that much cheaper than to make a state.
+      this.#dfa.spend(1 + (found.length >> 4));
       if (found.some((other) => other.equals(frame))) return;
       if (state.moves) found.push(frame);
       if (state.accepts) {

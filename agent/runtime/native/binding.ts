@@ -74,7 +74,13 @@ export class NativeBinding {
     const list = this.#api.made((out) => call.GetBoundOutputValues(this.#handle, allocator, out, count));
     const handles = list === 0n ? [] : foreign.addressesAt(list, Number(count[0] ?? 0n));
     if (list !== 0n) this.#api.check(call.AllocatorFree(allocator, list));
-    return handles.flatMap((handle) => (handle === null ? [] : [this.#describe(handle)]));
+    const made = handles.filter((handle) => handle !== null);
+    try {
+      return made.map((handle) => this.#describe(handle));
+    } catch (error) {
+      for (const handle of made) call.ReleaseValue(handle);
+      throw error;
+    }
   }
 
   free(tensor: MadeTensor): void {

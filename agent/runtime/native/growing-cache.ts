@@ -12,14 +12,14 @@ export class GrowingCache implements NativeCache {
   readonly #source: PageSource;
   /** What the last step made; empty while `#pages` holds a copy in its place. */
   #made: readonly MadeTensor[] = [];
-  #pages: Pages | null = null;
+  /** Those that are bound; more of them only after a failure. */
+  #pages: readonly Pages[] = [];
   #heads: readonly Heads[] = [];
 
   constructor(slots: readonly CacheSlot[], binding: NativeBinding, source: PageSource) {
     this.#slots = slots;
     this.#binding = binding;
     this.#source = source;
-    this.copyFrom([], 0);
   }
 
   get heads(): readonly Heads[] {
@@ -28,6 +28,11 @@ export class GrowingCache implements NativeCache {
 
   /** Anew for each step: the runtime would write into what it made before, which is too short. */
   prepare(): void {
+    if (this.#heads.length === 0) this.copyFrom([], 0);
+    this.#bindOutputs();
+  }
+
+  #bindOutputs(): void {
     for (const { present } of this.#slots) this.#binding.madeOutput(present);
   }
 
@@ -41,10 +46,12 @@ export class GrowingCache implements NativeCache {
       for (const tensor of made) this.#binding.free(tensor);
       throw notOneRow(tokens);
     }
-    for (const [at, tensor] of made.entries()) this.#binding.madeInput(this.#slots[at]?.past ?? '', tensor);
-    this.#free();
+    // The binding has a hold of its own on what the step before made, but not on pages.
+    this.#freeMade();
     this.#made = made;
     this.#heads = heads;
+    for (const [at, tensor] of made.entries()) this.#binding.madeInput(this.#slots[at]?.past ?? '', tensor);
+    this.#freePages(null);
   }
 
   truncate(tokens: number): void {
@@ -53,6 +60,7 @@ export class GrowingCache implements NativeCache {
 
   copyFrom(heads: readonly Heads[], tokens: number): void {
     const pages = this.#source.map(Math.max(1, totalBytes(this.#slots, tokens)));
+    this.#pages = [...this.#pages, pages];
     const copies = layOut(this.#slots, pages.address, tokens);
     for (const [at, to] of copies.entries()) {
       const from = heads[at];
@@ -60,22 +68,26 @@ export class GrowingCache implements NativeCache {
       this.#binding.input(to.slot.past, tensorOf(to));
     }
     // The binding would hold on to what the last step made.
-    this.prepare();
-    this.#free();
-    this.#pages = pages;
+    this.#bindOutputs();
+    this.#freeMade();
+    this.#freePages(pages);
     this.#heads = copies;
   }
 
   release(): void {
-    this.#free();
+    this.#freeMade();
+    this.#freePages(null);
     this.#heads = [];
   }
 
-  #free(): void {
+  #freeMade(): void {
     for (const tensor of this.#made) this.#binding.free(tensor);
     this.#made = [];
-    this.#pages?.release();
-    this.#pages = null;
+  }
+
+  #freePages(kept: Pages | null): void {
+    for (const pages of this.#pages) if (pages !== kept) pages.release();
+    this.#pages = kept === null ? [] : [kept];
   }
 }
 

@@ -64,6 +64,12 @@ export class Logits {
     this.#rows = null;
   }
 
+  /** Once nothing is bound any more. */
+  release(): void {
+    this.#rows?.release();
+    this.#rows = null;
+  }
+
   #bind(at: Address, rows: number): void {
     const { type, vocabulary } = this.#shape;
     const bytes = rows * this.#row.byteLength;

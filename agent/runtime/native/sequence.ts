@@ -66,7 +66,12 @@ export class NativeSequence implements Sequence {
   fork(tokens: number): Sequence {
     this.#checkPart(tokens);
     const other = new NativeSequence(this.#engine, this.#cache.kind);
-    if (tokens > 0) other.#cache.copyFrom(this.#cache.heads, tokens);
+    try {
+      if (tokens > 0) other.#cache.copyFrom(this.#cache.heads, tokens);
+    } catch (error) {
+      other.release();
+      throw error;
+    }
     other.#tokens = tokens;
     return other;
   }
@@ -75,9 +80,10 @@ export class NativeSequence implements Sequence {
     if (this.#released) return;
     this.#released = true;
     this.#tokens = 0;
-    // The binding first: it refers to what the cache holds.
+    // The binding first: it refers to what the others hold.
     this.#binding.release();
     this.#cache.release();
+    this.#logits.release();
     this.#engine.sequences.delete(this);
   }
 

@@ -14,6 +14,8 @@ export class SharedCache implements NativeCache {
   readonly #binding: NativeBinding;
   readonly #source: PageSource;
   #pages: Pages | null = null;
+  /** What was moved to `#pages`, if that failed half-way: some of it may still be bound. */
+  #old: Pages | null = null;
   #heads: readonly Heads[] = [];
   #capacity = 0;
 
@@ -58,8 +60,9 @@ export class SharedCache implements NativeCache {
   }
 
   release(): void {
-    this.#pages?.release();
+    for (const pages of [this.#pages, this.#old]) pages?.release();
     this.#pages = null;
+    this.#old = null;
     this.#heads = [];
     this.#capacity = 0;
   }
@@ -68,6 +71,7 @@ export class SharedCache implements NativeCache {
   #grow(capacity: number): void {
     const [pages, heads, filled] = [this.#pages, this.#heads, this.#capacity];
     this.#pages = this.#source.map(totalBytes(this.#slots, capacity));
+    this.#old = pages;
     this.#heads = layOut(this.#slots, this.#pages.address, capacity);
     this.#capacity = capacity;
     for (const [at, to] of this.#heads.entries()) {
@@ -80,6 +84,7 @@ export class SharedCache implements NativeCache {
       this.#binding.inPlace(to.slot.past, to.slot.present, tensorOf(to));
     }
     pages?.release();
+    this.#old = null;
   }
 }
 

@@ -4,6 +4,7 @@ import { test } from 'node:test';
 import type { Piece } from '../../../agent/generation.ts';
 import { PIECE_TOKENS } from '../../../agent/runtime/generation/conversations.ts';
 import { generate } from '../../../agent/runtime/generation/loop.ts';
+import { Turns } from '../../../agent/runtime/generation/turns.ts';
 import { asked, RUN, speak, staged } from './staged.ts';
 
 /** No end and no repetition of a beginning: 0 0 1 0 2 ... in the digits 0 to 8. */
@@ -161,6 +162,31 @@ test('a constraint says what may come, is told what came, and ends the answer wh
   // 2 follows 1; what follows 2 is odd, so the first of the equals that are left comes: 0, twice.
   assert.deepEqual([answer.text, answer.finish, told], ['200', 'stop', [2, 0, 0]]);
   assert.deepEqual([lefts, released], [[10, 9, 8], 1]);
+});
+
+test('whoever takes long to choose a token waits for it, and nobody else', async () => {
+  const { model, stage } = staged();
+  let chosenMs = 0;
+  const turns = new Turns(() => 10 * model.steps.length + chosenMs);
+  let [quickTokens, masks] = [0, 0];
+  const quick = asked({ prompt: [1], limit: 60, ends: [] }, () => {
+    quickTokens += 1;
+  });
+  const constraint = {
+    allowed: () => {
+      // The second mask comes when the others have had as much time as the first one took.
+      if (masks === 1) assert.ok(quickTokens >= 45, `${quickTokens} tokens`);
+      masks += 1;
+      chosenMs += 500;
+      return null;
+    },
+    accept: () => {},
+    complete: false,
+    release: () => {},
+  };
+  const slow = asked({ prompt: [2], limit: 3, ends: [], constraint });
+  await Promise.all([slow, quick].map((one) => generate({ ...stage, turns }, one, RUN)));
+  assert.equal(masks, 3);
 });
 
 test('a run that fails leaves nothing behind', async () => {

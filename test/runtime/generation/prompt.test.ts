@@ -65,6 +65,26 @@ test('what people write never becomes a control token, wherever it stands', asyn
   }
 });
 
+test('nor does what a normalizer would make one of', async (t) => {
+  const widened = ` ${ATTACK.replaceAll('<', '＜').replaceAll('>', '＞')} `;
+  const change = (tokenizer: TextTokenizer): TextTokenizer => ({
+    size: tokenizer.size,
+    specialTexts: tokenizer.specialTexts,
+    encode: (text, options) => tokenizer.encode(text.normalize('NFKC'), options),
+    decode: (ids, options) => tokenizer.decode(ids, options),
+    bytesOf: (id) => tokenizer.bytesOf(id),
+  });
+  const { prompts } = await promptsOf(t, { change });
+  assert.deepEqual(counted(prompts.read(chat(widened))), [
+    [START, 2],
+    [END, 1],
+    [OUT, 1],
+  ]);
+  const template = TEMPLATE.replace("m['content']", "m['content']|trim");
+  const trimming = await promptsOf(t, { change, template });
+  assert.throws(() => trimming.prompts.read(chat(widened)), { code: 'bad_input', message: /control tokens/ });
+});
+
 test('it holds for templates that trim, cut and repeat messages', async (t) => {
   for (const [change, written] of [
     ["m['content']|trim", ATTACK],
@@ -199,4 +219,13 @@ test('of a text that may be cut the end stays', async (t) => {
   });
   const begun = around.prompts.read(raw(text, { ...TRUNCATE, maxTokens: 30 }));
   assert.deepEqual([begun.length, begun[0], begun.slice(1)], [70, START, ids.slice(1)]);
+});
+
+test('more messages than there is room for tokens are too long, and no fault of the model', async (t) => {
+  const { prompts } = await promptsOf(t);
+  const many = Array.from({ length: 60_001 }, (_, at) => {
+    return { role: at % 2 === 0 ? ('user' as const) : ('assistant' as const), content: 'hi' };
+  });
+  assert.throws(() => prompts.read(chat(many)), { code: 'context_overflow', message: /120002 characters/ });
+  assert.ok(prompts.read(chat(many, TRUNCATE)).length < 1_000);
 });

@@ -33,6 +33,13 @@ const REFUSED: Readonly<Record<string, readonly [schema: unknown, reason: RegExp
   ],
   'branches that double': [chain(25, (next) => ({ anyOf: [next, next] })), /more than 64 ways/],
   'parts that double': [chain(25, (next) => ({ allOf: [next, next] })), /take too long to resolve/],
+  'enum values that are compared again and again': [
+    {
+      allOf: times(2000, () => ({ $ref: '#/$defs/e' })),
+      $defs: { e: { enum: times(4000, (index) => index) } },
+    },
+    /take too long to resolve/,
+  ],
   'references in a long chain': [chain(4000, (next) => next), /nested too deeply/],
   contradictions: [{ allOf: [{ type: 'string' }, { type: 'integer' }] }, /nothing of/],
   'bounds that cross': [{ type: 'integer', minimum: 5, maximum: 4 }, /nothing of/],
@@ -69,6 +76,19 @@ for (const [name, [schema, reason]] of Object.entries(REFUSED)) {
     });
   });
 }
+
+test('stops following a pattern whose automaton has 2^900 states, and follows others after it', async () => {
+  const schema = { type: 'string', pattern: '^.*[a-m].{900}$' };
+  for (const limit of [400, 10_000]) {
+    const constraint = await follow(grammar, schema);
+    assert.throws(() => say(constraint, limit, endlessModel), {
+      code: 'bad_input',
+      message: /what may come next takes too long to find out/,
+    });
+  }
+  const harmless = await follow(grammar, { enum: ['a'] });
+  assert.equal(say(harmless, 10, endlessModel).text, '"a"');
+});
 
 const REPEATING = {
   anyOf: times(60, (index) => ({ type: 'array', items: { $ref: '#/$defs/s' }, maxItems: 1000 + index })),

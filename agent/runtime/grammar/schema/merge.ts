@@ -39,8 +39,18 @@ function bothValues(a: readonly Json[] | null, b: readonly Json[] | null): reado
   return a.filter((value) => texts.has(canonical(value)));
 }
 
+/** By value, for as long as the schema is there: references and combinations ask for the same ones again and again. */
+const canonicalTexts = new WeakMap<object, string>();
+
 /** Equal for equal values, in whatever order their properties are. */
 export function canonical(value: Json): string {
+  if (typeof value !== 'object' || value === null) return JSON.stringify(value);
+  const text = canonicalTexts.get(value) ?? canonicalText(value);
+  canonicalTexts.set(value, text);
+  return text;
+}
+
+function canonicalText(value: Json): string {
   return JSON.stringify(value, (_, inner: Json) =>
     typeof inner === 'object' && inner !== null && !Array.isArray(inner)
       ? Object.fromEntries(Object.entries(inner).sort(([x], [y]) => (x < y ? -1 : 1)))

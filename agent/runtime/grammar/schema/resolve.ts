@@ -6,7 +6,7 @@ import { merge } from './merge.ts';
 import { refusal, shown } from './refusal.ts';
 import { NO_TERMS, readTerms, type Terms } from './terms.ts';
 
-/** Properties looked at while schemas are merged: bounds the time, whatever the schema repeats. */
+/** Properties and values looked at while schemas are merged: bounds the time, whatever the schema repeats. */
 const MAX_WORK = 100_000;
 
 export class Resolver {
@@ -119,7 +119,7 @@ export class Resolver {
     const both: Terms[] = [];
     for (const a of some) {
       for (const b of others) {
-        this.#spend(1 + a.properties.size + b.properties.size + a.required.size + b.required.size);
+        this.#spend(1 + sizeOf(a) + sizeOf(b));
         const merged = a === NO_TERMS ? b : merge(a, b, place);
         if (merged !== null) both.push(merged);
         if (both.length > MAX_ALTERNATIVES)
@@ -133,6 +133,11 @@ export class Resolver {
     this.#work += work;
     if (this.#work > MAX_WORK) throw tooLarge('its references and combinations take too long to resolve');
   }
+}
+
+/** What merging looks at. */
+function sizeOf({ properties, required, values }: Terms): number {
+  return properties.size + required.size + (values?.length ?? 0);
 }
 
 /** A part of a JSON pointer in a URI. */

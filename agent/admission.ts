@@ -17,6 +17,7 @@ import { isSense } from './language.ts';
 import { spareBytes } from './pressure.ts';
 import {
   committedBytes,
+  footprintBytes,
   freshCellBytes,
   hasWaiter,
   isLoadingIn,
@@ -25,6 +26,7 @@ import {
   leastBudgetBesidePinned,
   leastBudgetBytes,
   loadNeedBytes,
+  parkedBytesOf,
   pinnedEntries,
 } from './residency.ts';
 import type { Cell, Entry, ExpertId, Failure, Lane, Request } from './types.ts';
@@ -65,7 +67,7 @@ function startWaitingLoads(draft: Draft): void {
     if (phase.name !== 'waiting' || phase.purpose === 'embed' || asked.has(phase.expert)) continue;
     asked.add(phase.expert);
     const entry = draft.entry(phase.expert);
-    if (entry === undefined || entry.residency.state !== 'absent') continue;
+    if (entry === undefined || !isOut(entry)) continue;
     const fitted = fitBound(draft, entry, pinned);
     if (refuseHopeless(draft, fitted, pinned)) continue;
     const { lane } = entry.expert;
@@ -106,7 +108,9 @@ export function loadWanted(draft: Draft): void {
   const pinned = pinnedEntries(state);
   for (const entry of state.experts.values()) {
     const { expert, residency, wanted, dismissed, notBeforeMs, fate } = entry;
-    if (residency.state !== 'absent' || fate !== null || dismissed || state.nowMs < notBeforeMs) continue;
+    // A parked expert is brought back for a request, or by hand, and not because it could be.
+    if (!isOut(entry) || (residency.state === 'parked' && !wanted)) continue;
+    if (fate !== null || dismissed || state.nowMs < notBeforeMs) continue;
     const byHand = wanted || expert.pinned;
     if (!byHand && !isSense(state, expert.id)) continue;
     if (leastBudgetBesidePinned(state, expert, pinned) > state.settings.budgetBytes) continue;
@@ -117,7 +121,8 @@ export function loadWanted(draft: Draft): void {
 function hasBlockedWaiter(draft: Draft): boolean {
   for (const { phase } of draft.state.requests.values()) {
     if (phase.name !== 'waiting' || phase.purpose === 'embed') continue;
-    if (draft.entry(phase.expert)?.residency.state === 'absent') return true;
+    const entry = draft.entry(phase.expert);
+    if (entry !== undefined && isOut(entry)) return true;
   }
   return false;
 }
@@ -155,6 +160,36 @@ export function refuseWaiters(
   }
 }
 
+/** True for an expert that has to come into memory before it can be leased: all of it, or its weights. */
+function isOut({ residency }: Entry): boolean {
+  return residency.state === 'absent' || residency.state === 'parked';
+}
+
+/** Brings back a parked expert, if its bytes are free: its pages come as they are touched. */
+function resume(
+  draft: Draft,
+  entry: Entry,
+  cell: Cell,
+  waiter: Request | null,
+  heldBytes: number,
+): Admission {
+  const { state } = draft;
+  const { expert } = entry;
+  const neededBytes = footprintBytes(expert) - parkedBytesOf(entry);
+  const freeBytes = state.settings.budgetBytes - committedBytes(state) - heldBytes;
+  if (neededBytes > freeBytes) {
+    makeRoom(draft, neededBytes - freeBytes, entry, { kind: 'idle', cell }, waiter);
+    return 'waits for bytes';
+  }
+  draft.putEntry(expert.id, {
+    residency: { state: 'resident', cell: cell.id, sinceMs: state.nowMs },
+    wanted: false,
+    dismissed: false,
+  });
+  draft.because(`resume ${expert.id} in ${cell.id}: needs ${mb(neededBytes)}, ${mb(freeBytes)} are free`);
+  return 'started';
+}
+
 /** Starts the load of an absent expert, or takes the next step towards it. `heldBytes` are kept for older loads. */
 function admit(
   draft: Draft,
@@ -164,6 +199,8 @@ function admit(
   mayEvict = true,
 ): Admission {
   const { state } = draft;
+  const home = entry.residency.state === 'parked' ? state.cells.get(entry.residency.cell) : undefined;
+  if (home !== undefined) return resume(draft, entry, home, waiter, heldBytes);
   const place = placeFor(
     draft,
     entry,
@@ -273,7 +310,8 @@ function makeRoom(
   if (missing <= 0) return;
   missing -= stopEmptyCells(draft, keep);
   if (missing <= 0) return;
-  const mayGo = (victim: Entry): boolean => mayGoFor(draft, victim, waiter);
+  const mayGo = (victim: Entry): boolean =>
+    victim.expert.id !== entry.expert.id && mayGoFor(draft, victim, waiter);
   missing -= evict(draft, missing, `for ${entry.expert.id}`, mayGo);
   if (missing <= 0) return;
   const kept = keep === null ? undefined : draft.state.cells.get(keep);

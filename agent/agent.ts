@@ -231,7 +231,7 @@ export class Agent implements Service {
   }
 
   async command(
-    command: 'load' | 'unload' | 'pin' | 'unpin' | 'clear',
+    command: 'load' | 'park' | 'unload' | 'pin' | 'unpin' | 'clear',
     expert: ExpertId,
   ): Promise<ExpertView> {
     this.#loop.push({ type: 'command', command, expert });

@@ -26,6 +26,8 @@ const eventTypes = {
   loaded: true,
   loadFailed: true,
   unloaded: true,
+  parked: true,
+  parkFailed: true,
   trimmed: true,
   unloadFailed: true,
   cellExited: true,

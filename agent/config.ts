@@ -66,6 +66,11 @@ export const ConfigSchema = Type.Object(
           default: 5,
           description: 'PSI full avg10 above which no load starts.',
         }),
+        parking: Type.Boolean({
+          default: true,
+          description:
+            'Let the weights of idle language models leave memory while their sessions stay built.',
+        }),
         sampleMs: Type.Integer({
           minimum: 100,
           maximum: 60_000,

@@ -2,7 +2,16 @@ import { retrieved } from './assistants.ts';
 import { Draft } from './draft.ts';
 import { failures, mb } from './failures.ts';
 import { COOL, isRaised, loadCostOf, sayLoadCost } from './heat.ts';
-import { cellExited, loaded, loadFailed, trimmed, unloaded, unloadFailed } from './hosting.ts';
+import {
+  cellExited,
+  loaded,
+  loadFailed,
+  parked,
+  parkFailed,
+  trimmed,
+  unloaded,
+  unloadFailed,
+} from './hosting.ts';
 import { forgetAllLessons, learned } from './lessons.ts';
 import type { Policy } from './policy.ts';
 import { readPressure } from './pressure.ts';
@@ -71,6 +80,10 @@ function apply(draft: Draft, event: Event): void {
       return loadFailed(draft, event);
     case 'unloaded':
       return unloaded(draft, event);
+    case 'parked':
+      return parked(draft, event);
+    case 'parkFailed':
+      return parkFailed(draft, event);
     case 'trimmed':
       return trimmed(draft, event);
     case 'unloadFailed':
@@ -116,6 +129,8 @@ function installed(draft: Draft, expert: Expert): void {
       fate: null,
       keepAliveMs: null,
       keptBytes: 0,
+      parkedBytes: null,
+      parkFailure: null,
     });
   }
   const isOther = known.expert.digest !== expert.digest;
@@ -216,6 +231,13 @@ function released(draft: Draft, event: Of<'released'>): void {
   draft.because(
     ok ? `${lease.expert} answered` : `${lease.expert} failed: ${error?.message ?? 'no reason given'}`,
   );
+  // What its weights are now is anybody's guess: it is loaded anew.
+  if (error?.code === 'weights_changed') {
+    draft.putEntry(lease.expert, {
+      parkFailure: error,
+      fate: draft.entry(lease.expert)?.fate ?? { kind: 'unload' },
+    });
+  }
   if (lease.purpose === 'retrieve' && retrieved(draft, lease, event.outcome)) return;
   if (lease.request !== null && !lease.cancelled) draft.dropRequest(lease.request);
 }
@@ -256,12 +278,14 @@ function command(draft: Draft, event: Of<'command'>): void {
   switch (event.command) {
     case 'load':
       return draft.putEntry(event.expert, {
-        wanted: entry.residency.state === 'absent',
+        wanted: entry.residency.state === 'absent' || entry.residency.state === 'parked',
         dismissed: false,
         keepAliveMs: null,
         notBeforeMs: 0,
-        fate: entry.fate?.kind === 'unload' ? null : entry.fate,
+        fate: entry.fate?.kind === 'unload' || entry.fate?.kind === 'park' ? null : entry.fate,
       });
+    case 'park':
+      return draft.putEntry(event.expert, { fate: entry.fate ?? { kind: 'park' } });
     case 'unload':
       return draft.putEntry(event.expert, {
         wanted: false,
@@ -285,5 +309,6 @@ function clear(draft: Draft, entry: Entry): void {
     crashesMs: [],
     notBeforeMs: 0,
     lastError: null,
+    parkFailure: null,
   });
 }

@@ -71,11 +71,7 @@ export class Desk {
     if (one !== undefined) one.degraded = degraded;
   }
 
-  chosen(
-    { request, expert, confidence, router, language }: Choice,
-    decision: number,
-    residency: Chosen['residency'],
-  ): void {
+  chosen({ request, expert, confidence, router, language, residency }: Choice, decision: number): void {
     const one = this.#cases.get(request);
     if (one === undefined) return;
     one.chosen = { decision, expert, confidence, residency, router, language };

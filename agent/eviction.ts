@@ -5,16 +5,31 @@
 import type { Draft } from './draft.ts';
 import { mb } from './failures.ts';
 import { loadMsNow } from './heat.ts';
-import { cellCharge, cellOf, entriesIn, footprintBytes, leasesOn } from './residency.ts';
+import {
+  canPark,
+  cellCharge,
+  cellOf,
+  entriesIn,
+  footprintBytes,
+  heldBytesOf,
+  isInMemory,
+  leasesOn,
+  parkedBytesOf,
+} from './residency.ts';
 import type { Cell, Entry, State } from './types.ts';
+
+/** What bringing back a parked expert costs, in ms: measured at 10 to 35 with its file in the page cache. */
+export const RESUME_MS = 30;
 
 /** Bytes that are on their way back: unloads and stops that were asked for and not seen yet. */
 export function bytesReturning(draft: Draft): number {
   let total = 0;
   for (const cell of draft.state.cells.values()) if (cell.stopping) total += cellCharge(draft.state, cell);
-  for (const { residency, expert } of draft.state.experts.values()) {
-    if (residency.state !== 'unloading') continue;
-    if (draft.state.cells.get(residency.cell)?.stopping !== true) total += footprintBytes(expert);
+  for (const entry of draft.state.experts.values()) {
+    const { residency } = entry;
+    if (residency.state !== 'unloading' && residency.state !== 'parking') continue;
+    if (draft.state.cells.get(residency.cell)?.stopping === true) continue;
+    total += heldBytesOf(entry) - (residency.state === 'parking' ? parkedBytesOf(entry) : 0);
   }
   return total;
 }
@@ -46,7 +61,7 @@ export function bytesOfVictims(draft: Draft, mayGo: (victim: Entry) => boolean):
 /** Bytes that come back with an expert: those of its cell too, if it hosts nothing else. */
 function bytesOf(state: State, entry: Entry): number {
   const cell = state.cells.get(cellOf(entry) ?? '');
-  if (cell === undefined || cell.only === null) return footprintBytes(entry.expert);
+  if (cell === undefined || cell.only === null) return heldBytesOf(entry);
   return cellCharge(state, cell);
 }
 
@@ -82,7 +97,11 @@ export function stopCell(draft: Draft, cell: Cell, why: string, kill: boolean): 
   draft.because(`${kill ? 'kill' : 'stop'} ${cell.id}: ${why}`);
 }
 
-/** Unloads the experts of least value until `missingBytes` are on their way; returns what is. */
+/**
+ * Parks or unloads the experts of least value until `missingBytes` are on their way; returns what is. Where the weights
+ * can leave alone, they do: then little is lost, which makes the value of keeping them small. A parked expert is
+ * unloaded in its turn: what is left of it is small, and its load dear, so that is late.
+ */
 export function evict(
   draft: Draft,
   missingBytes: number,
@@ -93,15 +112,28 @@ export function evict(
   let freed = 0;
   for (const candidate of rankVictims(draft, (entry) => isEvictable(draft, entry) && mayGo(entry))) {
     if (freed >= missingBytes) break;
-    const bytes = bytesOf(draft.state, candidate.entry);
+    const bytes = bytesAtOnce(draft.state, candidate.entry);
     chosen.push({ ...candidate, bytes });
     freed += bytes;
   }
   for (const { entry, value } of withoutSurplus(chosen, freed - missingBytes)) {
-    unload(draft, entry, `${draft.policy.names.residency} value ${value.toFixed(2)}, ${what}`);
+    const why = `${draft.policy.names.residency} value ${value.toFixed(2)}, ${what}`;
+    if (mayPark(draft.state, entry)) park(draft, entry, why);
+    else unload(draft, entry, why);
     if (draft.policy.residency.ages) draft.set({ evictionAge: Math.max(draft.state.evictionAge, value) });
   }
   return freed;
+}
+
+/** What comes back with the first step: not all, where the weights leave and the rest stays. */
+function bytesAtOnce(state: State, entry: Entry): number {
+  if (!mayPark(state, entry)) return bytesOf(state, entry);
+  return Math.max(0, footprintBytes(entry.expert) - parkedBytesOf(entry));
+}
+
+/** True for a resident expert that would be parked and not unloaded. */
+export function mayPark(state: State, entry: Entry): boolean {
+  return entry.residency.state === 'resident' && canPark(state, entry);
 }
 
 /** The experts for which `isChosen` is true, of least value first. */
@@ -110,11 +142,12 @@ function rankVictims(draft: Draft, isChosen: (victim: Entry) => boolean): { entr
   for (const entry of draft.state.experts.values()) {
     if (!isChosen(entry)) continue;
     const { expert, lastUsedMs, uses, ageAtUse } = entry;
-    const loadMs = loadMsNow(draft.state, expert);
+    // What is parked is back in milliseconds, so little is lost with it.
+    const loadMs = mayPark(draft.state, entry) ? RESUME_MS : loadMsNow(draft.state, expert);
     victims.push({
       entry,
       value: draft.policy.residency.value({
-        bytes: footprintBytes(expert),
+        bytes: bytesAtOnce(draft.state, entry),
         loadMs,
         lastUsedMs,
         uses,
@@ -141,22 +174,40 @@ export function isEvictable(draft: Draft, entry: Entry): boolean {
 
 /** True for an expert that may be evicted as soon as it holds no lease. */
 function isVictim(draft: Draft, entry: Entry): boolean {
-  if (entry.residency.state !== 'resident' || entry.expert.pinned) return false;
+  if (!isInMemory(entry) || entry.expert.pinned || !('cell' in entry.residency)) return false;
   return draft.state.cells.get(entry.residency.cell)?.stopping !== true;
 }
 
 /** Asks for an expert's bytes back: its cell ends with it if it hosts nothing else. */
 export function unload(draft: Draft, entry: Entry, why: string): void {
   const cell = cellOf(entry);
-  if (cell === null || entry.residency.state !== 'resident') return;
+  if (cell === null || !isInMemory(entry)) return;
   const { nowMs, settings } = draft.state;
+  const heldBytes = heldBytesOf(entry);
+  const deadlineMs = nowMs + settings.loadDeadlineMs;
   draft.putEntry(entry.expert.id, {
-    residency: { state: 'unloading', cell, sinceMs: nowMs, deadlineMs: nowMs + settings.loadDeadlineMs },
+    residency: { state: 'unloading', cell, sinceMs: nowMs, deadlineMs, heldBytes },
   });
-  draft.because(`unload ${entry.expert.id} from ${cell} (${mb(footprintBytes(entry.expert))}): ${why}`);
+  draft.because(`unload ${entry.expert.id} from ${cell} (${mb(heldBytes)}): ${why}`);
   const host = draft.state.cells.get(cell);
   if (host !== undefined && host.only !== null) stopCell(draft, host, 'it hosted that expert alone', false);
   else draft.steps.push({ type: 'unload', expert: entry.expert.id, cell });
+}
+
+/** Lets an expert's weights leave memory, and what it keeps for later with them. */
+export function park(draft: Draft, entry: Entry, why: string): void {
+  const { expert, residency } = entry;
+  if (residency.state !== 'resident') return;
+  const { nowMs, settings } = draft.state;
+  const { cell } = residency;
+  const deadlineMs = nowMs + settings.loadDeadlineMs;
+  draft.putEntry(expert.id, {
+    residency: { state: 'parking', cell, sinceMs: nowMs, deadlineMs },
+    keptBytes: 0,
+  });
+  draft.steps.push({ type: 'park', expert: expert.id, cell });
+  const bytes = footprintBytes(expert) - parkedBytesOf(entry);
+  draft.because(`park ${expert.id} in ${cell} (${mb(bytes)} leave memory): ${why}`);
 }
 
 /** Notes since when a cell hosts nothing. */

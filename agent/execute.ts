@@ -45,10 +45,7 @@ export class Executor {
   carryOut(event: Event, decision: Decision, sequence: number): void {
     const { choice, state } = decision;
     if (choice !== null) {
-      const entry = choice.expert === null ? undefined : state.experts.get(choice.expert);
-      const resident =
-        choice.expert === null ? null : entry?.residency.state === 'resident' ? 'resident' : 'absent';
-      this.#options.desk.chosen(choice, sequence, resident);
+      this.#options.desk.chosen(choice, sequence);
     }
     if (event.type === 'loaded') this.#keepProfile(event.expert, state);
     for (const step of decision.steps) this.#execute(step, sequence, state);
@@ -85,6 +82,8 @@ export class Executor {
         return void this.#load(step, state);
       case 'unload':
         return void this.#unload(step);
+      case 'park':
+        return void this.#park(step);
       case 'trim':
         return void this.#trim(step);
       case 'reject':
@@ -269,6 +268,16 @@ export class Executor {
     } catch (error) {
       const failure = toFailure(error);
       if (failure.code !== CELL_EXITED) push({ type: 'unloadFailed', expert, cell, error: failure });
+    }
+  }
+
+  async #park({ expert, cell }: Of<'park'>): Promise<void> {
+    const { runtime, push } = this.#options;
+    try {
+      push({ type: 'parked', expert, cell, cellBytes: await runtime.unload(cell, expert, 'weights') });
+    } catch (error) {
+      const failure = toFailure(error);
+      if (failure.code !== CELL_EXITED) push({ type: 'parkFailed', expert, cell, error: failure });
     }
   }
 

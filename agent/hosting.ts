@@ -3,13 +3,24 @@ import { blame, isWornOut, quarantine } from './crashes.ts';
 import type { Draft } from './draft.ts';
 import { noteEmpty, stopCell } from './eviction.ts';
 import { failures, mb } from './failures.ts';
-import { cellOf, entriesIn, heldBytes, isLoadingIn, oldestLease, profileOf } from './residency.ts';
+import {
+  cellOf,
+  entriesIn,
+  heldBytes,
+  isInMemory,
+  isLoadingIn,
+  oldestLease,
+  parkedBytesOf,
+  profileOf,
+} from './residency.ts';
 import type { Cell, Entry, Event, Failure, Lease } from './types.ts';
 
 type Of<T extends Event['type']> = Extract<Event, { type: T }>;
 
 /** After an idle cell was killed, loads that nobody waits for rest this many times the shortest back-off. */
 const REST_FACTOR = 10;
+/** Parking that leaves more than this share of the weights in memory is of no use. */
+const MOST_STAYING = 0.6;
 
 /** The entry, if it is in that state in that cell; an event about anything else is late and says nothing. */
 function inState(draft: Draft, id: string, cell: string, state: Entry['residency']['state']): Entry | null {
@@ -75,6 +86,42 @@ export function unloaded(draft: Draft, event: Of<'unloaded'>): void {
   draft.because(`${event.expert} left ${event.cell}: ${after}`);
 }
 
+export function parked(draft: Draft, event: Of<'parked'>): void {
+  const entry = inState(draft, event.expert, event.cell, 'parking');
+  const cell = draft.state.cells.get(event.cell);
+  if (entry === null || cell === undefined) return;
+  const { expert } = entry;
+  const residency = { state: 'parked', cell: cell.id, sinceMs: draft.state.nowMs } as const;
+  draft.putEntry(expert.id, { residency });
+  if (event.cellBytes === null || isLoadingIn(draft.state, cell.id)) {
+    return draft.because(`${expert.id} is parked in ${cell.id}: nothing was measured`);
+  }
+  // What is there beside the bare cell and the others is what stayed of this one.
+  const others = heldBytes(draft.state, cell.id) - parkedBytesOf({ ...entry, residency });
+  const parkedBytes = Math.max(0, event.cellBytes - others);
+  draft.putCell(cell.id, { measuredBytes: event.cellBytes });
+  draft.putEntry(expert.id, { parkedBytes, parkFailure: inVain(expert, parkedBytes) });
+  draft.because(`${expert.id} is parked in ${cell.id}: ${mb(parkedBytes)} of it stay`);
+}
+
+/** Where most of an expert stays, the next time it is unloaded at once. */
+function inVain({ id, memory }: Entry['expert'], parkedBytes: number): Failure | null {
+  if (parkedBytes <= memory.residentBytes * MOST_STAYING) return null;
+  const message = `parking "${id}" left ${mb(parkedBytes)} of ${mb(memory.residentBytes)} in memory`;
+  return { code: 'not_parkable', message, hint: null, retryable: false };
+}
+
+export function parkFailed(draft: Draft, event: Of<'parkFailed'>): void {
+  const entry = inState(draft, event.expert, event.cell, 'parking');
+  if (entry === null) return;
+  const residency = { state: 'resident', cell: event.cell, sinceMs: draft.state.nowMs } as const;
+  draft.putEntry(event.expert, { residency, parkFailure: event.error });
+  // It says something else than before: nothing may be asked of this session any more.
+  if (event.error.code === 'weights_changed')
+    draft.putEntry(event.expert, { fate: entry.fate ?? { kind: 'unload' } });
+  draft.because(`${event.expert} cannot be parked: ${event.error.message}`);
+}
+
 export function trimmed(draft: Draft, event: Of<'trimmed'>): void {
   const entry = inState(draft, event.expert, event.cell, 'resident');
   if (entry === null || event.cellBytes === null) return;
@@ -105,7 +152,7 @@ export function cellExited(draft: Draft, event: Of<'cellExited'>): void {
 }
 
 function isIdle(draft: Draft, cell: Cell): boolean {
-  return entriesIn(draft.state, cell.id).every(({ residency }) => residency.state === 'resident');
+  return entriesIn(draft.state, cell.id).every(isInMemory);
 }
 
 /** Nobody is to blame, but somebody may be killing cells: what nobody waits for does not come back at once. */

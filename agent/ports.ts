@@ -135,8 +135,11 @@ export interface RunReport {
 export interface Runtime {
   /** Loads an expert in a cell, which is started if it is not up. */
   load(cell: CellId, lane: Lane, expert: ExpertId): Promise<LoadReport>;
-  /** Releases an expert, or only what it keeps for later; resolves with the cell's PSS right after, null for "no data". */
-  unload(cell: CellId, expert: ExpertId, part: 'all' | 'kept'): Promise<number | null>;
+  /**
+   * Releases an expert; or only its weights, which come back when it runs (parking); or only what it keeps for later.
+   * Resolves with the cell's PSS right after, null for "no data". Rejects with `not_parkable`, which changes nothing.
+   */
+  unload(cell: CellId, expert: ExpertId, part: Part): Promise<number | null>;
   /** Runs one lease. `onDelta` gets pieces of text as they come (generation only). */
   run(call: RunCall, onDelta: (piece: Piece) => void): Promise<RunReport>;
   /** Asks a run to end early; its promise still settles. */
@@ -146,6 +149,9 @@ export interface Runtime {
   /** The running cells' process ids, for the monitor. */
   pids(): ReadonlyMap<CellId, number>;
 }
+
+/** What of an expert is given back. */
+export type Part = 'all' | 'weights' | 'kept';
 
 export interface RunCall {
   readonly cell: CellId;

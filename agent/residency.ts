@@ -56,13 +56,41 @@ export function isLoadingIn(state: State, cell: CellId): boolean {
   return entriesIn(state, cell).some((entry) => entry.residency.state === 'loading');
 }
 
+/** True for an expert whose sessions are built and at rest: it can be leased, parked or unloaded. */
+export function isInMemory({ residency }: Entry): boolean {
+  return residency.state === 'resident' || residency.state === 'parked';
+}
+
+/** True while something is given back there: what a cell measures then says nothing else. */
 export function isUnloadingIn(state: State, cell: CellId): boolean {
-  return entriesIn(state, cell).some((entry) => entry.residency.state === 'unloading');
+  return entriesIn(state, cell).some(
+    ({ residency: { state: is } }) => is === 'unloading' || is === 'parking',
+  );
 }
 
 /** Bytes that an expert holds in memory: what its load was measured to take, and room for keys and values. */
 export function footprintBytes({ memory, cacheBytes }: Expert): number {
   return memory.residentBytes + cacheBytes;
+}
+
+/** Taken to stay of what was never parked before, as a share: sessions, tokenizer, what cannot leave. */
+const STAYING_SHARE = 0.25;
+
+/** Bytes that stay in memory while an expert is parked. */
+export function parkedBytesOf({ expert, parkedBytes }: Entry): number {
+  return parkedBytes ?? Math.ceil(expert.memory.residentBytes * STAYING_SHARE);
+}
+
+/** Bytes that an expert is charged with while it is in a cell, but for its load. */
+export function heldBytesOf(entry: Entry): number {
+  const { residency, expert } = entry;
+  if (residency.state === 'unloading') return residency.heldBytes;
+  return residency.state === 'parked' ? parkedBytesOf(entry) : footprintBytes(expert);
+}
+
+/** True for an expert whose weights can leave memory without it. */
+export function canPark(state: State, { expert, parkFailure }: Entry): boolean {
+  return state.settings.parking && expert.parkable && parkFailure === null;
 }
 
 /** Bytes that must be free for its load, so that it can also stay. */
@@ -93,9 +121,10 @@ function charge(cell: Cell, entries: readonly Entry[]): number {
 function split(entries: readonly Entry[]): { resident: number; reserved: number } {
   let resident = 0;
   let reserved = 0;
-  for (const { residency, expert } of entries) {
+  for (const entry of entries) {
+    const { residency, expert } = entry;
     if (residency.state === 'loading') reserved += loadNeedBytes(expert);
-    else resident += footprintBytes(expert);
+    else resident += heldBytesOf(entry);
   }
   return { resident, reserved };
 }

@@ -15,7 +15,7 @@ import type { Draft } from './draft.ts';
 import { failures, loadingOf } from './failures.ts';
 import { isRaised, loadMsNow, sayLoadCost } from './heat.ts';
 import { detectorIn, speaks } from './language.ts';
-import { cellOf, isLoadingIn, leasesIn } from './residency.ts';
+import { cellOf, isInMemory, isLoadingIn, leasesIn } from './residency.ts';
 import type {
   Candidate,
   Choice,
@@ -164,7 +164,9 @@ function tellWhatStayed(draft: Draft, candidates: readonly Candidate[], picked: 
 }
 
 function isResident(draft: Draft, expert: ExpertId): boolean {
-  return draft.entry(expert)?.residency.state === 'resident';
+  const entry = draft.entry(expert);
+  // A parked expert is back in milliseconds: for whoever has to choose, it is here.
+  return entry !== undefined && isInMemory(entry);
 }
 
 function speakerOf(draft: Draft, expert: ExpertId, language: string | null): boolean {
@@ -251,7 +253,13 @@ function choiceOf(
     router,
     language: request.features.language,
     predictedLoadMs: expert === null || resident ? 0 : loadMsNow(draft.state, expert),
+    residency: expert === null ? null : whereIs(draft, expert.id),
   };
+}
+
+function whereIs(draft: Draft, expert: ExpertId): 'resident' | 'parked' | 'absent' {
+  const state = draft.entry(expert)?.residency.state;
+  return state === 'resident' || state === 'parked' ? state : 'absent';
 }
 
 /** Gives waiting requests their leases, oldest first, wherever the expert is resident and its cell has a place. */

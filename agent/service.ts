@@ -27,7 +27,10 @@ export interface Service {
   ask(request: AskRequest, listeners: Listeners, signal: AbortSignal): Promise<Reply>;
   /** What the router would choose now; nothing is recorded, loaded or evicted. */
   route(message: SplitMessage): Promise<Choice>;
-  command(command: 'load' | 'unload' | 'pin' | 'unpin' | 'clear', expert: ExpertId): Promise<ExpertView>;
+  command(
+    command: 'load' | 'park' | 'unload' | 'pin' | 'unpin' | 'clear',
+    expert: ExpertId,
+  ): Promise<ExpertView>;
   experts(): readonly ExpertView[];
   /**
    * Reads the configuration and the experts' folders again, as SIGHUP does. Rejects with an AgentError, and changes
@@ -127,7 +130,16 @@ export interface ExpertView {
   readonly source: string | null;
   /** By which way it came: added by hand, fetched for the configuration, or a folder among `expertsDir`. */
   readonly origin?: 'added' | 'fetched' | 'folder' | null;
-  readonly state: 'fetching' | 'failed' | 'absent' | 'loading' | 'resident' | 'unloading' | 'quarantined';
+  readonly state:
+    | 'fetching'
+    | 'failed'
+    | 'absent'
+    | 'loading'
+    | 'resident'
+    | 'parking'
+    | 'parked'
+    | 'unloading'
+    | 'quarantined';
   readonly leases: number;
   readonly pinned: boolean;
   readonly cell: string | null;
@@ -140,6 +152,10 @@ export interface ExpertView {
     readonly cacheBytes?: number;
     /** Of that, what is kept for later requests now. */
     readonly keptBytes?: number;
+    /** What stayed in memory when it was parked last; null: it never was. */
+    readonly parkedBytes?: number | null;
+    /** Why it cannot be parked. */
+    readonly notParkable?: string | null;
   } | null;
   /** When it is unloaded if nobody asks for it again; null: never, or it is not in memory. */
   readonly idleUntilMs?: number | null;

@@ -35,6 +35,7 @@ export function settingsOf(config: Config, device: DeviceMemory): Settings {
     cancelGraceMs: 2_000,
     idleMs: limits.idleMs,
     cellIdleMs: 30_000,
+    parking: memory.parking,
     maxQueue: limits.maxQueue,
     maxCells: { fast: 2, heavy: 2 },
     cellConcurrency: { fast: 8, heavy: 2 },

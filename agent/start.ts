@@ -1,12 +1,14 @@
 /** `expertd start`: from the command line to a running agent, its signals, and its end. */
 import { createHash } from 'node:crypto';
-import { chmodSync, existsSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { flushCompileCache } from 'node:module';
 import { join, resolve } from 'node:path';
 import { policyOf } from '../policies/index.ts';
 import type { Agent } from './agent.ts';
 import { parseBytes } from './bytes.ts';
+import type { CellCommand } from './cells/cell.ts';
 import { cellEnvironment } from './cells/environment.ts';
+import { PARKING_FOLDER } from './cells/protocol.ts';
 import type { Additions } from './cli/add.ts';
 import type { Checks } from './cli/check.ts';
 import { AGENT_FILE } from './cli/client.ts';
@@ -123,7 +125,7 @@ async function run(layers: ConfigLayers, version: string, io: Io): Promise<numbe
       installDir,
       addedDir,
       readConfig: () => loadConfig(layers),
-      openRuntime: (hooks) => new Cells({ command: cellCommand(), log, ...hooks }),
+      openRuntime: (hooks) => new Cells({ command: cellWithFolder(stateDir), log, ...hooks }),
       openMonitor: (pids) => openMonitor(pids, storage),
       preparation: new Preparation({
         directory: join(stateDir, 'prepared'),
@@ -153,6 +155,13 @@ async function run(layers: ConfigLayers, version: string, io: Io): Promise<numbe
     await store.stop();
   }
   return EXIT.ok;
+}
+
+/** Copies of weights lie on the disk of the state: the system's temporary folder may be memory. */
+function cellWithFolder(stateDir: string): CellCommand {
+  const folder = join(stateDir, 'parked');
+  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  return { ...cellCommand(), env: { [PARKING_FOLDER]: folder } };
 }
 
 interface Service {

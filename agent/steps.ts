@@ -60,6 +60,8 @@ export type Step =
       readonly fresh: boolean;
     }
   | { readonly type: 'unload'; readonly expert: ExpertId; readonly cell: CellId }
+  /** The expert's weights leave memory, and its sessions stay. */
+  | { readonly type: 'park'; readonly expert: ExpertId; readonly cell: CellId }
   /** What the expert keeps for later requests is given back; it stays in memory. */
   | { readonly type: 'trim'; readonly expert: ExpertId; readonly cell: CellId }
   | { readonly type: 'stop'; readonly cell: CellId; readonly kill: boolean };

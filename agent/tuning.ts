@@ -20,6 +20,8 @@ export interface Settings {
   readonly cancelGraceMs: number;
   readonly idleMs: number;
   readonly cellIdleMs: number;
+  /** Experts are parked before they are unloaded, where that can be done. */
+  readonly parking: boolean;
   readonly maxQueue: number;
   readonly maxCells: PerLane;
   /** Leases at once in one cell. */

@@ -71,6 +71,8 @@ export interface Expert {
   readonly weightBytes: number;
   /** Most bytes of keys and values of a language model: reserved for as long as it is in memory. */
   readonly cacheBytes: number;
+  /** Its weights are worth parking, where the device can do that. */
+  readonly parkable: boolean;
   /** Its input holds the request's embedding: the embedder runs first, if it is resident. */
   readonly needsEmbedding: boolean;
   /** It finds the sources, and another expert speaks: `base`, or the generalist where that is null. */
@@ -84,7 +86,11 @@ export type Residency =
   | { readonly state: 'absent' }
   | ({ readonly state: 'loading' } & InCell)
   | { readonly state: 'resident'; readonly cell: CellId; readonly sinceMs: number }
-  | ({ readonly state: 'unloading' } & InCell)
+  | ({ readonly state: 'parking' } & InCell)
+  /** Its sessions stay built; its weights have left memory, and come back from the page cache as they are touched. */
+  | { readonly state: 'parked'; readonly cell: CellId; readonly sinceMs: number }
+  /** `heldBytes` stay charged until it is gone. */
+  | ({ readonly state: 'unloading'; readonly heldBytes: number } & InCell)
   | { readonly state: 'quarantined'; readonly reason: string; readonly sinceMs: number };
 
 interface InCell {
@@ -117,10 +123,15 @@ export interface Entry {
   readonly keepAliveMs: number | null;
   /** Bytes that it keeps for later requests and could give back. */
   readonly keptBytes: number;
+  /** What stayed in memory when it was parked last; null: it never was. */
+  readonly parkedBytes: number | null;
+  /** Why it cannot be parked; null while nothing is known against it. */
+  readonly parkFailure: Failure | null;
 }
 
 export type Fate =
   | { readonly kind: 'unload' }
+  | { readonly kind: 'park' }
   | { readonly kind: 'remove' }
   | { readonly kind: 'replace'; readonly by: Expert };
 
@@ -279,6 +290,13 @@ export type Event = { readonly atMs: number } & (
       readonly cellBytes: number | null;
     }
   | {
+      readonly type: 'parked';
+      readonly expert: ExpertId;
+      readonly cell: CellId;
+      readonly cellBytes: number | null;
+    }
+  | { readonly type: 'parkFailed'; readonly expert: ExpertId; readonly cell: CellId; readonly error: Failure }
+  | {
       readonly type: 'trimmed';
       readonly expert: ExpertId;
       readonly cell: CellId;
@@ -299,7 +317,7 @@ export type Event = { readonly atMs: number } & (
   | { readonly type: 'sample'; readonly sample: Sample }
   | {
       readonly type: 'command';
-      readonly command: 'load' | 'unload' | 'pin' | 'unpin' | 'clear';
+      readonly command: 'load' | 'park' | 'unload' | 'pin' | 'unpin' | 'clear';
       readonly expert: ExpertId;
     }
   | { readonly type: 'tick' }
@@ -352,6 +370,8 @@ export interface Choice {
   /** BCP 47, or null for "no data". */
   readonly language: string | null;
   readonly predictedLoadMs: number;
+  /** Where the expert was; null where none was chosen. */
+  readonly residency: 'resident' | 'parked' | 'absent' | null;
 }
 
 export interface Decision {

@@ -9,6 +9,8 @@ import {
   bytesReturning,
   evict,
   isEvictable,
+  mayPark,
+  park,
   stopCell,
   stopEmptyCells,
   trimKept,
@@ -18,12 +20,13 @@ import { failures, loadingOf, mb } from './failures.ts';
 import { isSense } from './language.ts';
 import { forgetLessons, learn } from './lessons.ts';
 import { overBudgetBytes, shortageBytes } from './pressure.ts';
-import { hasWaiter, leasesOn, oldestLease } from './residency.ts';
+import { hasWaiter, isInMemory, leasesOn, oldestLease } from './residency.ts';
 import { grantWaiting } from './routing.ts';
-import type { Entry, Lease, State } from './types.ts';
+import type { Entry, Lease, Residency, State } from './types.ts';
 
 const FATE_WORDS = {
   unload: 'asked for by hand',
+  park: 'asked for by hand',
   remove: 'it is no longer wanted on this device',
   replace: 'another version takes its place',
 } as const;
@@ -57,11 +60,12 @@ function endOverdueWork(draft: Draft): void {
   const { nowMs } = draft.state;
   for (const entry of [...draft.state.experts.values()]) {
     const { residency } = entry;
-    if (residency.state !== 'loading' && residency.state !== 'unloading') continue;
+    if (!isMoving(residency)) continue;
     const cell = draft.state.cells.get(residency.cell);
     if (nowMs < residency.deadlineMs || cell === undefined || cell.stopping) continue;
     // A load is blamed when its cell has ended, as any load that failed.
-    if (residency.state === 'unloading') blame(draft, entry.expert.id, 'its unload did not end in time');
+    if (residency.state !== 'loading')
+      blame(draft, entry.expert.id, `its ${residency.state} did not end in time`);
     stopCell(draft, cell, `${entry.expert.id} is ${residency.state} past its deadline`, true);
   }
 }
@@ -122,7 +126,11 @@ function meetFates(draft: Draft): void {
     const { expert, fate, residency } = entry;
     if (fate === null) continue;
     if (fate.kind === 'remove') refuseWaiters(draft, expert.id, failures.removed(expert.id));
-    if (residency.state === 'resident' && leasesOn(draft.state, expert.id) === 0) {
+    if (fate.kind === 'park') {
+      meetParking(draft, entry);
+      continue;
+    }
+    if (isInMemory(entry) && leasesOn(draft.state, expert.id) === 0) {
       unload(draft, entry, FATE_WORDS[fate.kind]);
       continue;
     }
@@ -137,6 +145,18 @@ function meetFates(draft: Draft): void {
   }
 }
 
+/** Parks an expert as soon as it holds no lease; where that cannot be, it stays as it is, and that is said. */
+function meetParking(draft: Draft, entry: Entry): void {
+  const { expert, residency, parkFailure } = entry;
+  if (residency.state === 'resident' && leasesOn(draft.state, expert.id) > 0) return;
+  draft.putEntry(expert.id, { fate: null });
+  if (residency.state !== 'resident') return;
+  if (mayPark(draft.state, entry)) return park(draft, entry, FATE_WORDS.park);
+  draft.because(
+    `${expert.id} cannot be parked: ${parkFailure?.message ?? 'there is no way to do it for this expert'}`,
+  );
+}
+
 /** What a new version of an expert starts with: no history of the old one counts against it. */
 function renewed(expert: Entry['expert']): Partial<Entry> {
   return {
@@ -146,6 +166,8 @@ function renewed(expert: Entry['expert']): Partial<Entry> {
     crashesMs: [],
     notBeforeMs: 0,
     lastError: null,
+    parkedBytes: null,
+    parkFailure: null,
   };
 }
 
@@ -173,6 +195,7 @@ function whyWaiting(state: State, expert: string): string {
   if (entry.fate !== null) return FATE_WORDS[entry.fate.kind];
   if (entry.residency.state === 'loading') return 'it is still being loaded';
   if (entry.residency.state === 'resident') return 'its cell has no free place';
+  if (entry.residency.state === 'parked') return 'it is parked, and waits for memory';
   if (entry.lastError !== null) return `its last load failed: ${entry.lastError.message}`;
   if (state.nowMs < entry.notBeforeMs) return 'it crashed, and is held back for a while';
   return 'it waits for memory, or for a cell that is busy';
@@ -183,7 +206,10 @@ function unloadIdle(draft: Draft): void {
   for (const entry of draft.state.experts.values()) {
     if (!isEvictable(draft, entry) || !mayIdle(draft.state, entry)) continue;
     if (nowMs < idleAtMs(entry, idleMsOf(draft.state, entry))) continue;
-    unload(draft, entry, `unused for ${Math.round((nowMs - idleAtMs(entry, 0)) / 1000)} s`);
+    const why = `unused for ${Math.round((nowMs - idleAtMs(entry, 0)) / 1000)} s`;
+    // Whoever wants nothing kept means all of it.
+    if (entry.keepAliveMs !== 0 && mayPark(draft.state, entry)) park(draft, entry, why);
+    else unload(draft, entry, why);
   }
 }
 
@@ -197,7 +223,8 @@ function stopIdleCells(draft: Draft): void {
 }
 
 function idleAtMs(entry: Entry, idleMs: number): number {
-  const since = entry.residency.state === 'resident' ? entry.residency.sinceMs : 0;
+  const { residency } = entry;
+  const since = residency.state === 'resident' || residency.state === 'parked' ? residency.sinceMs : 0;
   return Math.max(entry.lastUsedMs, since) + idleMs;
 }
 
@@ -222,9 +249,9 @@ export function nextDueMs(state: State): number {
   for (const entry of state.experts.values()) {
     const { residency, notBeforeMs } = entry;
     if (residency.state === 'absent' && notBeforeMs > state.nowMs) consider(notBeforeMs);
-    const works = residency.state === 'loading' || residency.state === 'unloading';
-    if (works && !ends(residency.cell)) consider(residency.deadlineMs);
-    if (residency.state === 'resident' && !ends(residency.cell) && mayIdle(state, entry)) {
+    if (isMoving(residency) && !ends(residency.cell)) consider(residency.deadlineMs);
+    const rests = residency.state === 'resident' || residency.state === 'parked';
+    if (rests && !ends(residency.cell) && mayIdle(state, entry)) {
       consider(idleAtMs(entry, idleMsOf(state, entry)));
     }
   }
@@ -234,13 +261,18 @@ export function nextDueMs(state: State): number {
   return due;
 }
 
-/** When a resident expert is unloaded if nobody asks for it again; null: never, or it is not resident. */
+/** When an expert in memory is parked or unloaded if nobody asks for it again; null: never, or it is not resident. */
 export function idleUntilMs(state: State, entry: Entry): number | null {
-  if (entry.residency.state !== 'resident' || !mayIdle(state, entry)) return null;
+  if (!isInMemory(entry) || !mayIdle(state, entry)) return null;
   return idleAtMs(entry, idleMsOf(state, entry));
 }
 
-/** True for a resident expert that idleness alone would unload. */
+/** True for what has begun and must end in time. */
+function isMoving(residency: Residency): residency is Extract<Residency, { deadlineMs: number }> {
+  return 'deadlineMs' in residency;
+}
+
+/** True for an expert in memory that idleness alone would park or unload. */
 function mayIdle(state: State, entry: Entry): boolean {
   const { expert } = entry;
   if (idleMsOf(state, entry) === Number.POSITIVE_INFINITY || expert.pinned || isSense(state, expert.id))

@@ -64,6 +64,8 @@ function installedView(state: State, entry: Entry, found: OnDisk | null): Expert
       measured,
       cacheBytes: expert.cacheBytes,
       keptBytes: entry.keptBytes,
+      parkedBytes: entry.parkedBytes,
+      notParkable: entry.parkFailure?.message ?? null,
     },
     idleUntilMs: idleUntilMs(state, entry),
     base: baseOf(state, expert),

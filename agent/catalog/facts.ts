@@ -50,6 +50,7 @@ export function expertOf(
       .filter(({ path }) => path.startsWith(modelStem(manifest)))
       .reduce((sum, { bytes }) => sum + bytes, 0),
     cacheBytes: cacheOf(manifest, contextTokens).bytes,
+    parkable: manifest.task === 'text-generation',
     needsEmbedding: manifest.task === 'retrieval',
     assistant: manifest.assistant === undefined ? null : { base: manifest.assistant.base ?? null },
     pinned,

@@ -2,13 +2,15 @@
 import type { Manifest } from '../catalog/manifest.ts';
 import type { Prepared } from '../catalog/prepared.ts';
 import type { Piece } from '../generation.ts';
-import type { Ask, RunReport } from '../ports.ts';
+import type { Ask, Part, RunReport } from '../ports.ts';
 import type { ExpertId, Failure, LeaseId, LoadReport } from '../types.ts';
 
 /** To be raised with every change below: an agent must not talk to a cell of a newer executable. */
-export const PROTOCOL = 3;
+export const PROTOCOL = 4;
 /** The end of the channel in the cell: the first file descriptor after stdin, stdout and stderr. */
 export const CHANNEL_FD = 3;
+/** Environment of a cell: a folder on a disk for the weights of parked experts. Without it nothing is parked. */
+export const PARKING_FOLDER = 'EXPERTD_PARKING_FOLDER';
 
 export type ToCell =
   | {
@@ -20,12 +22,12 @@ export type ToCell =
       readonly prepared: Prepared | null;
       readonly cacheBytes: number;
     }
-  /** `kept`: only what it keeps for later runs. */
+  /** See `Runtime.unload`. */
   | {
       readonly type: 'unload';
       readonly call: number;
       readonly expert: ExpertId;
-      readonly part: 'all' | 'kept';
+      readonly part: Part;
     }
   | {
       readonly type: 'run';

@@ -7,18 +7,18 @@ import { AGENT_FLAGS, AGENT_FLAGS_HELP, parseFlags } from './flags.ts';
 import { CliError, type Command, EXIT } from './io.ts';
 import { bytes, duration, printable, table, time } from './print.ts';
 
-const ACTIONS = ['load', 'unload', 'pin', 'unpin', 'clear'];
+const ACTIONS = ['load', 'park', 'unload', 'pin', 'unpin', 'clear'];
 
 export const experts: Command = {
   name: 'experts',
   flags: AGENT_FLAGS,
   words: { fixed: ACTIONS, of: 'experts' },
-  summary: 'list experts; load, unload, pin, unpin or clear one',
+  summary: 'list experts; load, park, unload, pin, unpin or clear one',
   usage: `Usage: expertd experts [FLAGS]
        expertd experts [FLAGS] ID
-       expertd experts [FLAGS] load|unload|pin|unpin|clear ID
+       expertd experts [FLAGS] load|park|unload|pin|unpin|clear ID
 
-A pinned expert is never evicted. "clear" takes an expert out of quarantine.
+A parked expert's weights have left memory, and are back when it is asked. A pinned expert is never evicted. "clear" takes an expert out of quarantine.
 A size with "<" is a bound: the expert was never loaded here. FROM says how it came: "added" by hand, "fetched" for the
 configuration, or in the "folder" of experts.
 
@@ -97,10 +97,30 @@ function detail(view: ExpertView): string {
         : `${bytes(memory.residentBytes)}, while loading ${bytes(memory.loadBytes)} (${measured})`,
     ],
     ['loads in', memory === null ? null : duration(memory.loadMs)],
+    [
+      'context',
+      memory?.cacheBytes
+        ? `up to ${bytes(memory.cacheBytes)} more, ${bytes(memory.keptBytes ?? 0)} of it kept`
+        : null,
+    ],
+    ['parked', parkedOf(view)],
+    ['prepared', preparedOf(view)],
+    ['speaks by', view.base ?? null],
     ['used', `${view.uses} times, last ${time(view.lastUsedMs)}`],
     ['error', view.error === null ? null : errorOf(view)],
   ];
   return lines.flatMap(([name, text]) => (text === null ? [] : [`${name.padEnd(9)} ${text}\n`])).join('');
+}
+
+function parkedOf({ memory }: ExpertView): string | null {
+  if (memory?.notParkable != null) return `never: ${memory.notParkable}`;
+  return memory?.parkedBytes == null ? null : `${bytes(memory.parkedBytes)} stay in memory`;
+}
+
+function preparedOf({ prepared }: ExpertView): string | null {
+  if (prepared == null) return null;
+  const how = prepared.state === 'prepared' ? 'for this device' : 'not';
+  return prepared.reasons.length === 0 ? how : `${how}; ${prepared.reasons.join('; ')}`;
 }
 
 function originOf({ origin }: ExpertView): string | null {

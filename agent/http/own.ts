@@ -9,7 +9,7 @@ import { FieldError } from './errors.ts';
 import { bodyCheck, queryCheck } from './validate.ts';
 
 const strict = { additionalProperties: false } as const;
-export const COMMANDS = ['load', 'unload', 'pin', 'unpin', 'clear'] as const;
+export const COMMANDS = ['load', 'park', 'unload', 'pin', 'unpin', 'clear'] as const;
 
 export const RouteSchema = Type.Object({ question: Type.String({ minLength: 1 }) }, strict);
 export const CommandSchema = Type.Object({}, strict);

@@ -4,6 +4,8 @@ import type { Address, Foreign } from './foreign.ts';
 export interface Heap {
   /** null where there is no memory, or the block became a mapping of its own: that is no part of the heap. */
   allocate(bytes: number): Address | null;
+  /** Wherever it becomes; null where there is no memory. `alignment` is a power of two. */
+  allocateAligned(alignment: number, bytes: number): Address | null;
   free(block: Address): void;
 }
 
@@ -18,16 +20,21 @@ const M_MMAP_THRESHOLD = -3;
  * moves that bound up to 32 MB otherwise. null where the C library lacks one of the functions, or refuses.
  */
 export function openHeap(foreign: Foreign, thresholdBytes: number): Heap | null {
-  const [malloc, release, mallopt] = (['malloc', 'free', 'mallopt'] as const).map((name) =>
-    foreign.find(null, name),
+  const [malloc, align, release, mallopt] = (['malloc', 'posix_memalign', 'free', 'mallopt'] as const).map(
+    (name) => foreign.find(null, name),
   );
-  if (!malloc || !release || !mallopt) return null;
+  if (!malloc || !align || !release || !mallopt) return null;
   const adjust = foreign.functionAt(mallopt, ['int', 'int', 'int']);
   if (adjust(M_MMAP_THRESHOLD, thresholdBytes) !== 1) return null;
   const allocate = foreign.functionAt(malloc, ['void *', 'size_t']);
+  const allocateAligned = foreign.functionAt(align, ['int', 'void *', 'size_t', 'size_t']);
   const free = foreign.functionAt(release, ['void', 'void *']);
   return {
     free,
+    allocateAligned: (alignment, bytes) => {
+      const out = new BigUint64Array(1);
+      return allocateAligned(out, alignment, bytes) === 0 ? (out[0] ?? null) : null;
+    },
     allocate: (bytes) => {
       const block = allocate(bytes);
       if (block === null) return null;

@@ -3,14 +3,17 @@
  * blocks the thread for most of its time anyway, and memory can only be measured when nothing else moves. So do runs,
  * but for those of tasks that take turns: such a run may begin while others of its kind are under way.
  */
+import { realpathSync } from 'node:fs';
 import type { Manifest } from '../catalog/manifest.ts';
 import type { FromCell, ToCell } from '../cells/protocol.ts';
 import { AgentError } from '../errors.ts';
-import type { RunReport } from '../ports.ts';
+import type { Part, RunReport } from '../ports.ts';
 import type { ExpertId, Failure, LeaseId, LoadReport } from '../types.ts';
 import { loadFailure, runFailure } from './failure.ts';
 import type { CellMemory } from './memory.ts';
+import { notParkable } from './parking/refusal.ts';
 import type { OpenTask, Task, TaskContext } from './task.ts';
+import { type Found, findWeights, type Parker, Weights } from './weights.ts';
 
 type Session = Awaited<ReturnType<TaskContext['openSession']>>;
 type Load = Extract<ToCell, { type: 'load' }>;
@@ -25,6 +28,8 @@ export interface HostOptions {
   /** Threads of one run. */
   readonly threads: number;
   readonly memory: Pick<CellMemory, 'measure' | 'settle' | 'pssBytes'>;
+  /** null where weights cannot leave memory. */
+  readonly parker: Parker | null;
   /** After this long without work, memory that runs have left behind is given back. */
   readonly settleAfterMs: number;
 }
@@ -48,6 +53,8 @@ interface OpenRun {
 export class Host {
   readonly #options: HostOptions;
   readonly #tasks = new Map<ExpertId, Task>();
+  /** Of language models. */
+  readonly #weights = new Map<ExpertId, Found>();
   readonly #runs = new Map<LeaseId, OpenRun>();
   readonly #waiting: Job[] = [];
   /** Those that were begun: one that is alone, or some that share their time. */
@@ -86,8 +93,7 @@ export class Host {
     for (const lease of [...this.#runs.keys()]) this.#cancel(lease);
     await this.#idle();
     clearTimeout(this.#settleTimer);
-    for (const task of this.#tasks.values()) await task.release();
-    this.#tasks.clear();
+    for (const [expert, task] of [...this.#tasks]) await this.#release(expert, task);
   }
 
   #enqueue(job: Job): void {
@@ -148,7 +154,17 @@ export class Host {
     return await memory.measure(async () => {
       try {
         const given = { manifest, directory, prepared, threads, cacheBytes };
-        this.#tasks.set(expert, await open({ ...given, openSession: openAndKeep }));
+        const openTask = () => open({ ...given, openSession: openAndKeep });
+        if (manifest.task !== 'text-generation') {
+          this.#tasks.set(expert, await openTask());
+          return;
+        }
+        const folders = [directory, ...(prepared === null ? [] : [prepared.directory])].map((one) =>
+          realpathSync(one),
+        );
+        const { task, weights } = await findWeights(this.#options.parker, folders, openTask);
+        this.#tasks.set(expert, task);
+        this.#weights.set(expert, weights);
       } catch (error) {
         // A task that fails half-way may leave open what it opened; what it released itself refuses a second time.
         for (const session of sessions) await session.release().catch(() => {});
@@ -157,15 +173,27 @@ export class Host {
     });
   }
 
-  async #unload(expert: ExpertId, part: 'all' | 'kept'): Promise<number | null> {
+  async #unload(expert: ExpertId, part: Part): Promise<number | null> {
     const task = this.#loaded(expert);
-    if (part === 'kept') task.trim?.();
-    else {
-      this.#tasks.delete(expert);
-      await task.release();
-    }
+    if (part !== 'all') task.trim?.();
+    if (part === 'weights') await this.#park(expert);
+    if (part === 'all') await this.#release(expert, task);
     this.#options.memory.settle();
     return this.#options.memory.pssBytes();
+  }
+
+  async #park(expert: ExpertId): Promise<void> {
+    const weights = this.#weights.get(expert);
+    if (weights instanceof Weights) await weights.park();
+    else throw weights ?? notParkable('it is not a language model');
+  }
+
+  async #release(expert: ExpertId, task: Task): Promise<void> {
+    this.#tasks.delete(expert);
+    await task.release();
+    const weights = this.#weights.get(expert);
+    this.#weights.delete(expert);
+    if (weights instanceof Weights) await weights.release();
   }
 
   #enqueueRun(message: Run): void {
@@ -191,13 +219,16 @@ export class Host {
   async #run({ call, expert, ask }: Run, run: OpenRun): Promise<RunReport> {
     const task = this.#loaded(expert);
     const stages: Record<string, number> = { queue: performance.now() - run.sinceMs };
-    const answer = await task.run(ask, {
-      cancelled: () => run.state === 'cancelled',
-      onDelta: (piece) => this.#options.send({ type: 'delta', call, piece }),
-      spent: (stage, ms) => {
-        stages[stage] = (stages[stage] ?? 0) + ms;
-      },
-    });
+    const weights = this.#weights.get(expert);
+    const work = () =>
+      task.run(ask, {
+        cancelled: () => run.state === 'cancelled',
+        onDelta: (piece) => this.#options.send({ type: 'delta', call, piece }),
+        spent: (stage, ms) => {
+          stages[stage] = (stages[stage] ?? 0) + ms;
+        },
+      });
+    const answer = weights instanceof Weights ? await weights.use(work) : await work();
     return { answer, stages, keptBytes: task.keptBytes?.() ?? 0 };
   }
 

@@ -7,14 +7,16 @@ import { writeFileSync } from 'node:fs';
 import { Socket } from 'node:net';
 import { availableParallelism, setPriority } from 'node:os';
 import { Channel } from '../cells/channel.ts';
-import { CHANNEL_FD, type FromCell, PROTOCOL, type ToCell } from '../cells/protocol.ts';
+import { CHANNEL_FD, type FromCell, PARKING_FOLDER, PROTOCOL, type ToCell } from '../cells/protocol.ts';
 import { AgentError, whereOf } from '../errors.ts';
 import { openLibc } from '../linux/libc.ts';
 import type { Lane } from '../types.ts';
 import { Host, type HostOptions } from './host.ts';
 import { CellMemory } from './memory.ts';
+import { openParking } from './parking/parking.ts';
 import { openSession, startRuntime } from './session.ts';
 import { findTask } from './tasks/index.ts';
+import type { Parker } from './weights.ts';
 
 interface LaneSettings {
   readonly threads: number;
@@ -59,6 +61,7 @@ export async function startCell(
     openSession: (files, path) => openSession(files, path, threads),
     threads,
     memory: new CellMemory(libc),
+    parker: lane === 'heavy' ? await openParker() : null,
     settleAfterMs: SETTLE_AFTER_MS,
   });
   const channel = connect(host);
@@ -67,6 +70,14 @@ export async function startCell(
   process.on('SIGINT', () => {});
   process.once('SIGTERM', () => end(host));
   channel.send({ type: 'ready', protocol: PROTOCOL } satisfies FromCell);
+}
+
+/** null where weights cannot leave memory, or nobody said where their copies may lie. */
+async function openParker(): Promise<Parker | null> {
+  const folder = process.env[PARKING_FOLDER];
+  const parking = folder === undefined ? null : await openParking();
+  if (folder === undefined || parking === null) return null;
+  return { folder, watch: () => parking.watch() };
 }
 
 function connect(host: Host): Channel {

@@ -36,6 +36,11 @@ export interface Task {
   /** True where runs yield to each other between their steps: then several may be under way at once. */
   readonly takesTurns?: true;
   run(ask: Ask, run: TaskRun): Promise<Answer>;
+  /**
+   * Numbers that the weights alone make of one of two fixed inputs: what it says again, to the bit, after its weights
+   * were away. Without it an expert is not parked.
+   */
+  recite?(which: 0 | 1): Promise<Float32Array>;
   /** Bytes that it keeps for later runs. */
   keptBytes?(): number;
   /** Gives back what it keeps. Called between runs. */

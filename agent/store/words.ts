@@ -25,6 +25,8 @@ export function describeStep(step: Step): string {
       return `load ${step.expert} in ${step.fresh ? 'the new cell ' : ''}${step.cell}`;
     case 'unload':
       return `unload ${step.expert} from ${step.cell}`;
+    case 'park':
+      return `park ${step.expert} in ${step.cell}`;
     case 'trim':
       return `let ${step.expert} in ${step.cell} give back what it keeps`;
     case 'stop':

@@ -110,6 +110,7 @@ function expert(id: string, prototypes: readonly Int8Array[]): Expert {
     memory: { residentBytes: 20 * MB, loadBytes: 25 * MB, loadMs: 100, measured: true },
     weightBytes: 1_000_000,
     cacheBytes: 0,
+    parkable: false,
     needsEmbedding: false,
     assistant: null,
     pinned: false,

@@ -3,6 +3,7 @@ import { execFile } from 'node:child_process';
 import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { ROOT } from '../bundle.mjs';
 import { launchArguments, launchEnvironment } from '../launch.mjs';
@@ -27,31 +28,42 @@ interface Chunk {
 }
 
 const run = promisify(execFile);
+const LOOK_MS = 5;
+const MOST_LOOKS = 6_000;
+
+export interface LlmAgentOptions {
+  /** Beside an agent without an embedder, that never finds an expert idle. */
+  readonly config?: Readonly<Record<string, unknown>>;
+  /** Names of the experts, each with the folder of its hub repository. */
+  readonly models: Readonly<Record<string, string>>;
+}
 
 export class LlmAgent {
-  readonly model: string;
+  /** Names of its models. */
+  readonly models: readonly string[];
   readonly #agent: StartedAgent;
   readonly #folder: string;
 
-  private constructor(agent: StartedAgent, folder: string, model: string) {
+  private constructor(agent: StartedAgent, folder: string, models: readonly string[]) {
     this.#agent = agent;
     this.#folder = folder;
-    this.model = model;
+    this.models = models;
   }
 
-  /** An agent without an embedder, to which the folder of a hub repository is added as its user would do it. */
-  static async start(bundle: string, hubFolder: string): Promise<LlmAgent> {
+  /** An agent to which the folders are added as its user would do it. */
+  static async start(bundle: string, { config = {}, models }: LlmAgentOptions): Promise<LlmAgent> {
     const folder = mkdtempSync(join(tmpdir(), 'expertd-bench-llm-'));
-    const config = join(folder, 'config.json');
-    writeFileSync(config, JSON.stringify({ embedder: null, languageDetector: null, limits: { idleMs: 0 } }));
-    const env = { ...launchEnvironment(ROOT, process.env), EXPERTD_CONFIG: config };
+    const path = join(folder, 'config.json');
+    const usual = { embedder: null, languageDetector: null, limits: { idleMs: 0 } };
+    writeFileSync(path, JSON.stringify({ ...usual, ...config }));
+    const env = { ...launchEnvironment(ROOT, process.env), EXPERTD_CONFIG: path };
     const args = launchArguments(ROOT, bundle, []);
     const agent = await StartedAgent.start(process.execPath, args, env);
-    const id = 'bench-llm';
-    await run(process.execPath, [...args, 'add', hubFolder, '--id', id, '--state-dir', agent.stateDir], {
-      env,
-    });
-    return new LlmAgent(agent, folder, id);
+    for (const [id, hubFolder] of Object.entries(models)) {
+      const options = ['--id', id, '--state-dir', agent.stateDir];
+      await run(process.execPath, [...args, 'add', hubFolder, ...options], { env });
+    }
+    return new LlmAgent(agent, folder, Object.keys(models));
   }
 
   /** The folder of what was prepared for the model; null where nothing was. */
@@ -61,20 +73,21 @@ export class LlmAgent {
     return first === undefined ? null : join(all, first.name);
   }
 
-  /** The folder into which the model was added. */
-  get packageFolder(): string {
-    const versions = join(this.#agent.stateDir, 'added', this.model);
-    return join(versions, readdirSync(versions)[0] ?? '');
+  /** The folder into which a model was added. */
+  packageFolder(model: string): string {
+    const versions = join(this.#agent.stateDir, 'added', model);
+    const [first] = readdirSync(versions, { withFileTypes: true }).filter((entry) => entry.isDirectory());
+    return join(versions, first?.name ?? '');
   }
 
   /** One streamed answer of exactly `tokens` tokens, if the model does not end it before. */
-  async stream(prompt: string, tokens: number): Promise<Streamed> {
+  async stream(model: string, prompt: string, tokens: number): Promise<Streamed> {
     const startMs = performance.now();
     const response = await fetch(`${this.#agent.url}/v1/chat/completions`, {
       method: 'POST',
       headers: { 'content-type': 'application/json' },
       body: JSON.stringify({
-        model: this.model,
+        model,
         messages: [{ role: 'user', content: prompt }],
         stream: true,
         stream_options: { include_usage: true },
@@ -93,6 +106,19 @@ export class LlmAgent {
     const { cells } = (await response.json()) as { cells: readonly { pid: number | null }[] };
     const pids = [this.#agent.pid, ...cells.flatMap(({ pid }) => (pid === null ? [] : [pid]))];
     return pids.reduce((sum, pid) => sum + processMemory(pid).pssBytes, 0);
+  }
+
+  /** A command of its own API, as `load` or `park`; resolves when the expert is in the state that it leads to. */
+  async command(command: 'load' | 'park' | 'unload', model: string): Promise<void> {
+    const path = `${this.#agent.url}/expertd/v1/experts/${model}`;
+    await fetch(`${path}/${command}`, { method: 'POST' });
+    const wanted = { load: 'resident', park: 'parked', unload: 'absent' }[command];
+    for (let look = 0; look < MOST_LOOKS; look++) {
+      const { state } = (await (await fetch(path)).json()) as { state: string };
+      if (state === wanted) return;
+      await sleep(LOOK_MS);
+    }
+    throw new Error(`${model} did not come to be ${wanted}`);
   }
 
   async stop(): Promise<void> {

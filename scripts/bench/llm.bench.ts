@@ -24,6 +24,7 @@ import type { Report } from './report.ts';
 import { interleave, median } from './stats.ts';
 
 const SHARED_MODEL = join(ROOT, '..', 'shared', 'models', 'smollm2-135m-instruct');
+const ID = 'bench-llm';
 const DECODE = 64;
 const PROMPTS = [128, 512] as const;
 const SETTLE_MS = 3_000;
@@ -67,9 +68,9 @@ export const bench: Bench = async (args, report) => {
   const threads = Number(values.threads);
   const llama =
     path === undefined ? [] : values.gguf.map((gguf) => ({ name: ggufName(gguf), path, gguf, threads }));
-  const agent = await LlmAgent.start(await ensureBundle(), folder);
+  const agent = await LlmAgent.start(await ensureBundle(), { models: { [ID]: folder } });
   try {
-    await agent.stream('Say hello.', 8);
+    await agent.stream(ID, 'Say hello.', 8);
     const raw = await RawModel.start(agent, threads);
     try {
       const setting = { agent, raw, rounds: Number(values.rounds), llama };
@@ -113,9 +114,9 @@ async function measure(setting: Setting): Promise<readonly Round[]> {
 
 async function askAgent(agent: LlmAgent, round: number): Promise<Round['agent']> {
   const prompts = new Map<number, Streamed>();
-  for (const tokens of PROMPTS) prompts.set(tokens, await agent.stream(textOf(tokens, round), 1));
+  for (const tokens of PROMPTS) prompts.set(tokens, await agent.stream(ID, textOf(tokens, round), 1));
   // Asked to count, a small model goes on for long.
-  return { prompts, decode: await agent.stream(`Round ${round}. Count from 1 to 1000.`, DECODE) };
+  return { prompts, decode: await agent.stream(ID, `Round ${round}. Count from 1 to 1000.`, DECODE) };
 }
 
 /** About so many tokens, and no beginning that an earlier prompt had: nothing of it is cached. */
@@ -188,7 +189,7 @@ function tellKept(quiet: readonly Round[], busy: readonly Round[], report: Repor
 
 async function tellMemory(agent: LlmAgent, report: Report): Promise<void> {
   // A prompt and an answer that together fit a bucket of 512 tokens.
-  await agent.stream(textOf(400, 0), DECODE);
+  await agent.stream(ID, textOf(400, 0), DECODE);
   await sleep(SETTLE_MS);
   report({
     metric: 'tree_pss',
@@ -210,7 +211,7 @@ class RawModel {
 
   static async start(agent: LlmAgent, threads: number): Promise<RawModel> {
     const script = join(ROOT, 'scripts', 'bench', 'raw-llm.ts');
-    const child = fork(script, [agent.packageFolder, agent.preparedFolder ?? '-', String(threads)], {
+    const child = fork(script, [agent.packageFolder(ID), agent.preparedFolder ?? '-', String(threads)], {
       execArgv: ['--disable-warning=ExperimentalWarning', '--expose-gc'],
       env: cellEnvironment(process.env),
     });

@@ -25,6 +25,7 @@ class HostUnderTest {
       startRuntime: async () => {},
       openSession: async (_files, path) => this.#session(path),
       threads: 1,
+      parker: null,
       memory: {
         measure: async (work) => {
           await work();

@@ -44,6 +44,7 @@ test('a named expert had no rivals', () => {
     router: 'named',
     language: null,
     predictedLoadMs: 0,
+    residency: 'resident' as const,
   };
   const text = told(42, { choice });
   assert.match(text, /Nobody else: the request named its expert\./);

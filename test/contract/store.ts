@@ -278,7 +278,13 @@ export function storeContract(name: string, open: () => Subject): void {
 /** Room is made for `medical` by evicting `old`; meanwhile `other` is loaded for somebody else. */
 function storyOfLoad(): Story {
   const story = new Story(stateOf({ medical: absent, old: resident, other: absent }));
-  const unloading = { state: 'unloading', cell: 'fast-1', sinceMs: 0, deadlineMs: 1e9 } as const;
+  const unloading = {
+    state: 'unloading',
+    cell: 'fast-1',
+    sinceMs: 0,
+    deadlineMs: 1e9,
+    heldBytes: 1,
+  } as const;
   const experts = (medical: typeof absent, old: typeof absent, other: typeof absent) => ({
     experts: stateOf({ medical, old, other }).experts,
   });

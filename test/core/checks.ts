@@ -10,6 +10,7 @@ export function nameOf(step: Step): string {
     case 'load':
     case 'unload':
     case 'trim':
+    case 'park':
       return `${step.type} ${step.expert}`;
     case 'learn':
       return `learn ${step.subject}`;

@@ -6,7 +6,8 @@ import { decide } from '../../agent/decide.ts';
 import type { Task } from '../../agent/types.ts';
 import { coolDevice } from '../fakes/survey.ts';
 import { expert, MB, settings } from './made.ts';
-import { type TrueSize, World } from './world.ts';
+import type { TrueSize } from './true-memory.ts';
+import { World } from './world.ts';
 
 const runs = Number(process.env['EXPERTD_PROPERTY_RUNS'] ?? 400);
 
@@ -24,6 +25,7 @@ type Action =
       readonly fault: 'none' | 'fail' | 'broken';
       readonly sources: number;
       readonly keptMb: number;
+      readonly stays: number;
     }
   | { readonly kind: 'kill'; readonly index: number }
   | { readonly kind: 'hangUp'; readonly index: number }
@@ -36,7 +38,7 @@ type Action =
   | { readonly kind: 'pass'; readonly ms: number }
   | {
       readonly kind: 'command';
-      readonly command: 'load' | 'unload' | 'pin' | 'unpin' | 'clear';
+      readonly command: 'load' | 'park' | 'unload' | 'pin' | 'unpin' | 'clear';
       readonly index: number;
     }
   | { readonly kind: 'install'; readonly index: number; readonly remove: boolean };
@@ -62,6 +64,7 @@ const action: fc.Arbitrary<Action> = fc.oneof(
       index: fc.nat(20),
       sources: fc.constantFrom(0, 2, 2),
       keptMb: fc.constantFrom(0, 0, 15),
+      stays: fc.constantFrom(0.05, 0.2, 0.9),
       fault: fc.oneof(
         { weight: 9, arbitrary: fc.constant('none' as const) },
         { weight: 1, arbitrary: fc.constantFrom('fail' as const, 'broken' as const) },
@@ -92,6 +95,7 @@ const action: fc.Arbitrary<Action> = fc.oneof(
       kind: fc.constant('command' as const),
       command: fc.constantFrom(
         'load' as const,
+        'park' as const,
         'unload' as const,
         'pin' as const,
         'unpin' as const,
@@ -115,6 +119,8 @@ const TASKS: Readonly<Record<string, Task>> = {
   heavy: 'text-generation',
 };
 
+const PARKABLE: ReadonlySet<string> = new Set(['heavy', 'a', 'alone']);
+
 /** True sizes that differ from what the manifests claim, so that first loads correct the ledger. */
 const sizes = new Map<string, TrueSize>(
   IDS.map((id, index) => [id, { residentBytes: (10 + 14 * index) * MB, loadBytes: (14 + 16 * index) * MB }]),
@@ -130,6 +136,7 @@ function install(world: World, id: string, version = '1.0.0'): void {
     task: TASKS[id] ?? 'text-classification',
     lane: id === 'heavy' ? 'heavy' : 'fast',
     cacheBytes: id === 'heavy' ? 12 * MB : 0,
+    parkable: PARKABLE.has(id),
     assistant: id === 'b' ? { base: 'nobody' } : id === 'c' ? { base: 'heavy' } : null,
     isolation: id === 'alone' ? 'own' : 'shared',
     needsEmbedding: id === 'b',
@@ -159,6 +166,7 @@ function play(world: World, actions: readonly Action[]): void {
       case 'complete':
         world.sources = next.sources;
         world.keptBytes = next.keptMb * MB;
+        world.stays = next.stays;
         world.complete(next.index, next.fault);
         break;
       case 'kill':
@@ -203,7 +211,10 @@ test('invariants 1, 2, 3 and 5 hold, and everything ends, over random event sequ
         world.drain();
       },
     ),
-    { numRuns: runs },
+    {
+      numRuns: runs,
+      ...(process.env['SEED'] ? { seed: Number(process.env['SEED']), path: process.env['PATHX'] ?? '' } : {}),
+    },
   );
 });
 

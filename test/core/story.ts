@@ -3,7 +3,8 @@ import type { Device } from '../../agent/device.ts';
 import type { PolicyNames, Settings } from '../../agent/tuning.ts';
 import type { Decision, Event, Expert, Sample, Step } from '../../agent/types.ts';
 import { MB, settings } from './made.ts';
-import { type TrueSize, World } from './world.ts';
+import type { TrueSize } from './true-memory.ts';
+import { World } from './world.ts';
 
 export interface Setting {
   readonly experts: readonly Expert[];
@@ -56,6 +57,8 @@ export function sayStep(step: Step): string {
       return `ready ${step.request}: ${step.expert}`;
     case 'fallback':
       return `fall back ${step.request}: ${step.degraded}`;
+    case 'park':
+      return `park ${step.expert} in ${step.cell}`;
     case 'trim':
       return `trim ${step.expert} in ${step.cell}`;
     case 'embed':

@@ -24,6 +24,7 @@ import { nextDueMs } from '../../agent/upkeep.ts';
 import { policyOf } from '../../policies/index.ts';
 import { checkLoad, checkState, nameOf } from './checks.ts';
 import { axis, features, MB, names } from './made.ts';
+import { TrueMemory, type TrueSize } from './true-memory.ts';
 
 const CRASH: Failure = { code: 'cell_exited', message: 'gone', hint: null, retryable: true };
 const BAD: Failure = { code: 'bad_expert', message: 'broken file', hint: null, retryable: false };
@@ -33,11 +34,6 @@ const MAX_DECISIONS_AT_ONCE = 2_000;
 type Untimed<E> = E extends unknown ? Omit<E, 'atMs'> : never;
 export type Happening = Untimed<Event>;
 
-export interface TrueSize {
-  readonly residentBytes: number;
-  readonly loadBytes: number;
-}
-
 export class World {
   readonly policy: Policy;
   state: State;
@@ -46,16 +42,14 @@ export class World {
   device: Device | null = null;
   /** What a `retrieve` finds, and what a run leaves behind for later ones. */
   sources = 2;
+  /** Share of an expert that stays when it is parked. */
+  stays = 0.2;
   keptBytes = 0;
   readonly log: { event: Event; decision: Decision }[] = [];
   readonly #initial: State;
   readonly #ends = new Map<RequestId, string>();
   readonly #open = new Set<RequestId>();
-  readonly #sizes: ReadonlyMap<ExpertId, TrueSize>;
-  readonly #baseBytes = 38 * MB;
-  readonly #cells = new Map<string, Set<ExpertId>>();
-  /** Bytes beyond base and experts that a cell holds: what an unload left behind. The next load takes them first. */
-  readonly #extraBytes = new Map<string, number>();
+  readonly #memory: TrueMemory;
   #pending: { step: Step; cell: string | null }[] = [];
   readonly #cancelled = new Set<LeaseId>();
   #atOnce = 0;
@@ -64,7 +58,7 @@ export class World {
     this.policy = policyOf(policies);
     this.#initial = initialState(settings, 60 * MB);
     this.state = this.#initial;
-    this.#sizes = sizes;
+    this.#memory = new TrueMemory(sizes);
   }
 
   get initial(): State {
@@ -124,7 +118,7 @@ export class World {
     const [operation] = this.#pending.splice(index % this.#pending.length, 1);
     if (operation === undefined) return;
     const { step } = operation;
-    if (operation.cell !== null && !this.#cells.has(operation.cell) && step.type !== 'stop') return;
+    if (operation.cell !== null && !this.#memory.cells.has(operation.cell) && step.type !== 'stop') return;
     this.#finish(step, fault);
   }
 
@@ -150,7 +144,7 @@ export class World {
 
   /** A cell holds so many bytes beyond its base and its experts from now on. */
   holdExtra(cell: string, bytes: number): void {
-    this.#extraBytes.set(cell, bytes);
+    this.#memory.holdExtra(cell, bytes);
   }
 
   /** A process ends by itself; parts of the answers to `answered` went out before. */
@@ -161,13 +155,13 @@ export class World {
   }
 
   kill(index: number): void {
-    const cells = [...this.#cells.keys()];
+    const cells = [...this.#memory.cells.keys()];
     const cell = cells[index % Math.max(1, cells.length)];
     if (cell !== undefined) this.#exit(cell, 'killed by SIGKILL');
   }
 
   sample(availableBytes: number | null, psi: number | null, psiFull: number | null = null): Decision {
-    const cellBytes = new Map([...this.#cells].map(([id]) => [id, this.cellBytes(id)]));
+    const cellBytes = new Map([...this.#memory.cells].map(([id]) => [id, this.cellBytes(id)]));
     const memory = { agentBytes: 60 * MB, cellBytes, availableBytes, totalBytes: 1_000 * MB };
     const stalls = { psiSomeAvg10: psi, psiFullAvg10: psiFull };
     return this.happen({ type: 'sample', sample: { ...memory, ...stalls, device: this.device } });
@@ -201,25 +195,24 @@ export class World {
 
   /** What /proc would say: the process, and what its experts really take. */
   cellBytes(cell: string): number {
-    let total = this.#baseBytes + this.extraBytes(cell);
-    for (const id of this.#cells.get(cell) ?? []) total += this.#trueBytes(id);
-    return total;
+    return this.#memory.cellBytes(cell);
   }
 
-  extraBytes(cell: string): number {
-    return this.#extraBytes.get(cell) ?? 0;
-  }
-
-  #trueBytes(expert: ExpertId): number {
-    return this.#sizes.get(expert)?.residentBytes ?? 0;
+  #park({ expert, cell }: Extract<Step, { type: 'park' }>, fault: 'none' | 'fail' | 'broken'): void {
+    if (fault !== 'none') {
+      this.happen({ type: 'parkFailed', expert, cell, error: BAD });
+      return;
+    }
+    this.#memory.park(expert, this.stays);
+    this.happen({ type: 'parked', expert, cell, cellBytes: this.cellBytes(cell) });
   }
 
   #carryOut(step: Step): void {
     switch (step.type) {
       case 'load':
-        checkLoad(this.state, step, this.#cells.has(step.cell));
+        checkLoad(this.state, step, this.#memory.cells.has(step.cell));
         assert.ok(!this.underWay.includes(nameOf(step)), 'two loads');
-        if (!this.#cells.has(step.cell)) this.#cells.set(step.cell, new Set());
+        if (!this.#memory.cells.has(step.cell)) this.#memory.cells.set(step.cell, new Set());
         this.#pending.push({ step, cell: step.cell });
         return;
       case 'unload':
@@ -229,7 +222,11 @@ export class World {
       case 'grant':
       case 'embed':
       case 'learn':
-        assert.ok(this.#cells.get(step.cell)?.has(step.expert), `${step.expert} is not in ${step.cell}`);
+        assert.ok(
+          this.#memory.cells.get(step.cell)?.has(step.expert),
+          `${step.expert} is not in ${step.cell}`,
+        );
+        this.#memory.touch(step.expert);
         this.#pending.push({ step, cell: step.cell });
         return;
       case 'stop':
@@ -250,6 +247,7 @@ export class World {
         return this.#end(step.request, 'ready');
       case 'fallback':
         return this.#end(step.request, 'fallback');
+      case 'park':
       case 'trim':
         assert.equal(leasesOn(this.state, step.expert), 0, `${step.expert} is leased and was to be trimmed`);
         this.#pending.push({ step, cell: step.cell });
@@ -258,7 +256,7 @@ export class World {
   }
 
   #isInMemory(expert: ExpertId): boolean {
-    return [...this.#cells.values()].some((experts) => experts.has(expert));
+    return [...this.#memory.cells.values()].some((experts) => experts.has(expert));
   }
 
   #finish(step: Step, fault: 'none' | 'fail' | 'broken', report?: LoadReport): void {
@@ -275,10 +273,10 @@ export class World {
           this.happen({ type: 'unloadFailed', expert: step.expert, cell: step.cell, error: BAD });
           return;
         }
-        this.#cells.get(step.cell)?.delete(step.expert);
+        this.#memory.cells.get(step.cell)?.delete(step.expert);
         // A failed unload is one that gives no bytes back.
         if (fault !== 'none')
-          this.holdExtra(step.cell, this.extraBytes(step.cell) + this.#trueBytes(step.expert));
+          this.holdExtra(step.cell, this.#memory.extraBytes(step.cell) + this.#memory.trueBytes(step.expert));
         this.happen({
           type: 'unloaded',
           expert: step.expert,
@@ -329,6 +327,8 @@ export class World {
         });
         return;
       }
+      case 'park':
+        return this.#park(step, fault);
       case 'trim': {
         const cellBytes = fault === 'none' ? this.cellBytes(step.cell) : null;
         this.happen({ type: 'trimmed', expert: step.expert, cell: step.cell, cellBytes });
@@ -343,10 +343,11 @@ export class World {
 
   #loaded(expert: ExpertId, cell: string, given?: LoadReport): void {
     const beforeBytes = this.cellBytes(cell);
-    this.#cells.get(cell)?.add(expert);
-    const size = this.#sizes.get(expert) ?? { residentBytes: 0, loadBytes: 0 };
-    const left = this.extraBytes(cell);
-    this.#extraBytes.set(cell, Math.max(0, left - size.residentBytes));
+    this.#memory.touch(expert);
+    this.#memory.cells.get(cell)?.add(expert);
+    const size = this.#memory.sizes.get(expert) ?? { residentBytes: 0, loadBytes: 0 };
+    const left = this.#memory.extraBytes(cell);
+    this.#memory.holdExtra(cell, Math.max(0, left - size.residentBytes));
     const afterBytes = this.cellBytes(cell);
     const peakBytes = Math.max(0, size.loadBytes - left);
     const report = given ?? { beforeBytes, afterBytes, peakBytes, loadMs: 50 };
@@ -354,8 +355,8 @@ export class World {
   }
 
   #exit(cell: string, cause: string, answered: readonly RequestId[] = []): void {
-    if (!this.#cells.delete(cell)) return;
-    this.#extraBytes.delete(cell);
+    if (!this.#memory.cells.delete(cell)) return;
+    this.#memory.forget(cell);
     this.#pending = this.#pending.filter((operation) => operation.cell !== cell);
     this.happen({ type: 'cellExited', cell, cause, answered });
   }
@@ -369,11 +370,11 @@ export class World {
   /** What agent and cells really take at most, once the loads under way are done. */
   #bytesToBe(): number {
     let total = 60 * MB;
-    for (const cell of this.#cells.keys()) total += this.cellBytes(cell);
+    for (const cell of this.#memory.cells.keys()) total += this.cellBytes(cell);
     for (const { step } of this.#pending) {
       if (step.type !== 'load') continue;
-      const { loadBytes } = this.#sizes.get(step.expert) ?? { loadBytes: 0 };
-      total += Math.max(0, loadBytes - this.extraBytes(step.cell));
+      const { loadBytes } = this.#memory.sizes.get(step.expert) ?? { loadBytes: 0 };
+      total += Math.max(0, loadBytes - this.#memory.extraBytes(step.cell));
     }
     return total;
   }

@@ -117,6 +117,7 @@ describe('the page', { skip: why ?? false }, () => {
       router: 'rules',
       language: null,
       predictedLoadMs: 0,
+      residency: 'resident' as const,
     };
     service.tell(told(45, { choice }));
     service.tell(told(46, { choice }));

@@ -122,6 +122,7 @@ export class FakeService implements Service {
       router: 'rules',
       language: null,
       predictedLoadMs: 120,
+      residency: 'resident',
     };
   }
 
@@ -286,6 +287,7 @@ function explanation(id: number): Explanation {
       router: 'rules',
       language: null,
       predictedLoadMs: 120,
+      residency: 'resident',
     },
     policies: { router: ['rules', 'nearest'], residency: 'gdsf', combiner: 'best' },
     residencyBefore: { embedder: 'resident', 'lang-id': 'absent', medical: 'resident' },

@@ -103,6 +103,7 @@ describe('a listener', () => {
       router: 'rules',
       language: null,
       predictedLoadMs: 0,
+      residency: 'resident' as const,
     };
     const failure = { code: 'pressure', message: 'SECRET', hint: 'SECRET', retryable: true };
     const refuse = { type: 'reject', request: 'r2', failure, retryAfterMs: 500, loading: null } as const;

@@ -256,15 +256,15 @@ describe("expertd's own API", () => {
 
   test('passes commands on', async () => {
     const { service, post } = harness();
-    for (const command of ['load', 'unload', 'pin', 'unpin', 'clear']) {
+    for (const command of ['load', 'park', 'unload', 'pin', 'unpin', 'clear']) {
       assert.equal((await post(`/expertd/v1/experts/lang-id/${command}`, undefined)).statusCode, 200);
     }
     assert.deepEqual(
       service.commands,
-      ['load', 'unload', 'pin', 'unpin', 'clear'].map((command) => `${command} lang-id`),
+      ['load', 'park', 'unload', 'pin', 'unpin', 'clear'].map((command) => `${command} lang-id`),
     );
     assert.equal((await post('/expertd/v1/experts/nobody/pin', undefined)).statusCode, 404);
     assert.equal((await post('/expertd/v1/experts/lang-id/pin', { x: 1 })).json().error.param, 'x');
-    assert.equal((await post('/expertd/v1/experts/lang-id/park', undefined)).statusCode, 404);
+    assert.equal((await post('/expertd/v1/experts/lang-id/burn', undefined)).statusCode, 404);
   });
 });

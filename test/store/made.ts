@@ -27,6 +27,7 @@ export const settings: Settings = {
   cancelGraceMs: 2_000,
   idleMs: 900_000,
   cellIdleMs: 30_000,
+  parking: true,
   maxQueue: 512,
   maxCells: { fast: 2, heavy: 1 },
   cellConcurrency: { fast: 8, heavy: 1 },
@@ -52,6 +53,7 @@ export function expert(id: string): Expert {
     memory: { residentBytes: 30_000_000, loadBytes: 60_000_000, loadMs: 250, measured: true },
     weightBytes: 1_000_000,
     cacheBytes: 0,
+    parkable: false,
     needsEmbedding: false,
     assistant: null,
     pinned: false,
@@ -83,6 +85,8 @@ export function entryOf(id: string, residency: Residency): Entry {
     fate: null,
     keepAliveMs: null,
     keptBytes: 0,
+    parkedBytes: null,
+    parkFailure: null,
   };
 }
 
@@ -322,5 +326,6 @@ export function choiceOf(request: string, expertId: string | null, router: strin
     router,
     language: null,
     predictedLoadMs: 0,
+    residency: 'resident',
   };
 }

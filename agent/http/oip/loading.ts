@@ -21,7 +21,7 @@ export async function untilLoaded(service: Service, id: ExpertId, signal: AbortS
   promise.catch(() => {});
   const look = (): void => {
     const view = viewOf(service, id);
-    if (view?.state === 'resident') resolve();
+    if (view?.state === 'resident' || view?.state === 'parked') resolve();
     const failure = failureSince(before, view);
     if (failure !== null) reject(refusalOf(failure));
   };

@@ -41,8 +41,10 @@ function indexRow({ id, version, state, error }: ExpertView) {
   const name = { name: id, version: version ?? '' };
   switch (state) {
     case 'resident':
+    case 'parked':
       return { ...name, state: 'READY', reason: '' };
     case 'loading':
+    case 'parking':
     case 'unloading':
       return { ...name, state: state.toUpperCase(), reason: '' };
     case 'absent':

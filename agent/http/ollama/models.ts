@@ -52,7 +52,7 @@ export function addOllamaModels(app: FastifyInstance, dispatch: Dispatch): void 
     return { models: [auto, ...installed.map((view) => ({ ...rowOf(view), modified_at }))] };
   });
   app.get('/api/ps', () => {
-    const resident = service.experts().filter(({ state }) => state === 'resident');
+    const resident = service.experts().filter(({ state }) => state === 'resident' || state === 'parked');
     return { models: resident.map((view) => inMemory(view)) };
   });
   app.post('/api/show', ANY_TYPE, (request) => {

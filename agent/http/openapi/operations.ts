@@ -169,6 +169,7 @@ function within(fields: Tolerance['fields']): Tolerance {
 
 const COMMAND_SUMMARIES: Readonly<Record<(typeof COMMANDS)[number], string>> = {
   load: 'Begins to load an expert, which nobody has to ask for',
+  park: 'Lets the weights of an expert leave memory once its requests have ended; its sessions stay',
   unload: 'Unloads an expert once its requests have ended',
   pin: 'Keeps an expert from being evicted',
   unpin: 'Lets an expert be evicted again',

@@ -49,6 +49,12 @@ export const openGeneration: OpenTask = async (context) => {
   }
 };
 
+/** Two texts without a meaning, in tokens: a step of several and a step of one each. */
+const RECITALS = [
+  [11, 29, 7, 83, 41, 5],
+  [67, 3, 19, 53, 31, 97, 23, 2],
+] as const;
+
 class GenerationTask implements Task {
   readonly takesTurns = true;
   readonly #manifest: Manifest;
@@ -120,6 +126,17 @@ class GenerationTask implements Task {
       contextTokens: this.#contextTokens,
     };
     return await generate(stage, generating, run).finally(() => chooser.release());
+  }
+
+  async recite(which: 0 | 1): Promise<Float32Array> {
+    const sequence = this.#model.begin();
+    try {
+      const ids = RECITALS[which].map((id) => id % this.#model.vocabulary);
+      await sequence.append(ids.slice(0, -1));
+      return Float32Array.from(await sequence.predict(ids.slice(-1)));
+    } finally {
+      sequence.release();
+    }
   }
 
   keptBytes(): number {

@@ -62,6 +62,7 @@ async function asExpert(directory: string, manifest: Manifest, embed: Embed): Pr
     memory: { residentBytes: 0, loadBytes: 0, loadMs: 0, measured: false },
     weightBytes: 0,
     cacheBytes: 0,
+    parkable: false,
     needsEmbedding: false,
     assistant: null,
     pinned: false,

@@ -1,0 +1,55 @@
+/** Which parts of a file are read before they are needed: what is of use and not there. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { readAhead, residencyOf, type Wanted } from '../../../agent/runtime/parking/read-ahead.ts';
+
+const OFFSET = 1_000_000;
+const START = 0x7f0000000000n;
+
+for (const pageBytes of [4_096, 16_384, 65_536]) {
+  test(`of pages of ${pageBytes} bytes, just those are read`, async () => {
+    const flags = fc.array(fc.record({ cached: fc.boolean(), used: fc.boolean() }), { minLength: 1 });
+    await fc.assert(
+      fc.asyncProperty(flags, fc.boolean(), async (pages, allUsed) => {
+        const expected = pages.map(({ cached, used }) => !cached && (allUsed || used));
+        const read = pages.map(() => 0);
+        const part: Wanted = {
+          source: {
+            readAhead: async ({ length }, offset) => {
+              for (let at = 0; at < length; at += pageBytes) {
+                const page = (offset - OFFSET + at) / pageBytes;
+                read[page] = (read[page] ?? 0) + 1;
+              }
+            },
+          },
+          start: START,
+          bytes: pages.length * pageBytes,
+          offset: OFFSET,
+          used: allUsed ? null : Uint8Array.from(pages, ({ used }) => Number(used)),
+        };
+        const cached = () => Uint8Array.from(pages, (page) => Number(page.cached));
+        const bytes = await readAhead([part, part], pageBytes, cached);
+        assert.deepEqual(
+          read,
+          expected.map((isRead) => 2 * Number(isRead)),
+        );
+        assert.equal(bytes, 2 * expected.filter(Boolean).length * pageBytes);
+        assert.deepEqual(residencyOf([part, part], pageBytes, cached), {
+          bytes: 2 * pageBytes * (allUsed ? pages.length : pages.filter(({ used }) => used).length),
+          coldBytes: bytes,
+        });
+      }),
+    );
+  });
+}
+
+test('what cannot be told is not read', async () => {
+  const source = { readAhead: () => assert.fail('it is read') };
+  const part = { source, start: START, bytes: 8_192, offset: 0, used: null };
+  assert.equal(await readAhead([part], 4_096, () => null), 0);
+  assert.deepEqual(
+    residencyOf([part], 4_096, () => null),
+    { bytes: 8_192, coldBytes: 0 },
+  );
+});

@@ -88,7 +88,11 @@ export class LlmAgent {
       headers: { 'content-type': 'application/json' },
       body: JSON.stringify({
         model,
-        messages: [{ role: 'user', content: prompt }],
+        // What comes first is new each time: nothing of the prompt is kept from an earlier one.
+        messages: [
+          { role: 'system', content: `${process.hrtime.bigint()}` },
+          { role: 'user', content: prompt },
+        ],
         stream: true,
         stream_options: { include_usage: true },
         temperature: 0,

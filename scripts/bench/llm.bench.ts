@@ -114,15 +114,21 @@ async function measure(setting: Setting): Promise<readonly Round[]> {
 
 async function askAgent(agent: LlmAgent, round: number): Promise<Round['agent']> {
   const prompts = new Map<number, Streamed>();
-  for (const tokens of PROMPTS) prompts.set(tokens, await agent.stream(ID, textOf(tokens, round), 1));
+  for (const tokens of PROMPTS) prompts.set(tokens, await agent.stream(ID, await promptOf(agent, tokens), 1));
   // Asked to count, a small model goes on for long.
   return { prompts, decode: await agent.stream(ID, `Round ${round}. Count from 1 to 1000.`, DECODE) };
 }
 
-/** About so many tokens, and no beginning that an earlier prompt had: nothing of it is cached. */
-function textOf(tokens: number, round: number): string {
-  const words = Array.from({ length: tokens - 40 }, (_, at) => ['tree', 'river', 'stone', 'light'][at % 4]);
-  return `${process.hrtime.bigint()} ${round} ${words.join(' ')}`;
+/** So many words. */
+function textOf(words: number): string {
+  const said = Array.from({ length: words }, (_, at) => ['tree', 'river', 'stone', 'light'][at % 4]);
+  return said.join(' ');
+}
+
+/** A prompt of so many tokens, or one less, given what the template and the beginning take. */
+async function promptOf(agent: LlmAgent, tokens: number): Promise<string> {
+  const { inputTokens } = await agent.stream(ID, textOf(16), 1);
+  return textOf(16 + tokens - 1 - inputTokens);
 }
 
 /** Tokens a second of the prefill of one answer. */
@@ -189,7 +195,7 @@ function tellKept(quiet: readonly Round[], busy: readonly Round[], report: Repor
 
 async function tellMemory(agent: LlmAgent, report: Report): Promise<void> {
   // A prompt and an answer that together fit a bucket of 512 tokens.
-  await agent.stream(ID, textOf(400, 0), DECODE);
+  await agent.stream(ID, textOf(360), DECODE);
   await sleep(SETTLE_MS);
   report({
     metric: 'tree_pss',

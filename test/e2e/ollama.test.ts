@@ -12,7 +12,8 @@ let agent: RunningAgent;
 let ollama: Ollama;
 
 before(async () => {
-  writeTinyLm(join(folder, 'parrot'), { id: 'parrot', seed: 6 });
+  // Heavy enough that one can leave while it speaks.
+  writeTinyLm(join(folder, 'parrot'), { id: 'parrot', seed: 6, payloadBytes: 80_000_000 });
   agent = await RunningAgent.start({
     config: { experts: [{ id: 'parrot', sources: [{ uri: `file:${join(folder, 'parrot')}` }] }] },
   });

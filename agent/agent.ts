@@ -311,9 +311,18 @@ export class Agent implements Service {
     });
     await this.#loop.decided();
     const experts = [...this.#loop.state.experts.values()];
-    await this.#options.preparation?.tidy(new Set(experts.map(({ expert }) => expert.digest)));
+    // Not waited for: it may have to wait for a preparation under way.
+    void this.#tidy(new Set(experts.map(({ expert }) => expert.digest)));
     for (const failure of vacantRoles(this.#loop.state))
       this.#options.log.warn({ failure }, 'a role is vacant');
+  }
+
+  async #tidy(digests: ReadonlySet<string>): Promise<void> {
+    try {
+      await this.#options.preparation?.tidy(digests);
+    } catch (error) {
+      this.#options.log.warn({ err: error }, 'what was prepared for experts that are gone stays on the disk');
+    }
   }
 
   #fromCatalog(event: CatalogEvent): void {

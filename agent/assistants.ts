@@ -17,7 +17,7 @@ type Voice =
   | { readonly kind: 'missing'; readonly why: 'base-not-installed' | 'base-failed' };
 
 /** Who would speak for an expert now. */
-export function voiceOf(state: State, expert: Expert): Voice {
+function voiceOf(state: State, expert: Expert): Voice {
   if (expert.assistant === null) return { kind: 'own' };
   const base = expert.assistant.base ?? state.settings.generalist;
   if (base === null || base === expert.id) return { kind: 'own' }; // 3

@@ -19,7 +19,7 @@ import {
 import type { Cell, Entry, State } from './types.ts';
 
 /** What bringing back a parked expert costs, in ms: measured at 10 to 35 with its file in the page cache. */
-export const RESUME_MS = 30;
+const RESUME_MS = 30;
 
 /** Bytes that are on their way back: unloads and stops that were asked for and not seen yet. */
 export function bytesReturning(draft: Draft): number {
@@ -174,8 +174,8 @@ export function isEvictable(draft: Draft, entry: Entry): boolean {
 
 /** True for an expert that may be evicted as soon as it holds no lease. */
 function isVictim(draft: Draft, entry: Entry): boolean {
-  if (!isInMemory(entry) || entry.expert.pinned || !('cell' in entry.residency)) return false;
-  return draft.state.cells.get(entry.residency.cell)?.stopping !== true;
+  if (!isInMemory(entry) || entry.expert.pinned) return false;
+  return draft.state.cells.get(cellOf(entry) ?? '')?.stopping !== true;
 }
 
 /** Asks for an expert's bytes back: its cell ends with it if it hosts nothing else. */

@@ -2,7 +2,7 @@
 import { mkdirSync, mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Agent, type AgentRuntime } from '../agent/agent.ts';
+import { Agent, type AgentOptions, type AgentRuntime } from '../agent/agent.ts';
 import type { Manifest } from '../agent/catalog/manifest.ts';
 import { loadConfig } from '../agent/configuration.ts';
 import { openLogger } from '../agent/logging.ts';
@@ -30,6 +30,7 @@ export interface MadeOptions {
   /** What they do; `answer` says "words" at once where nothing is given. */
   readonly scripts?: Readonly<Record<string, Partial<FakeExpert>>>;
   readonly config?: Readonly<Record<string, unknown>>;
+  readonly preparation?: AgentOptions['preparation'];
 }
 
 export class MadeAgent {
@@ -43,7 +44,7 @@ export class MadeAgent {
   readonly agent: Agent;
   readonly runtime: FakeCells;
 
-  constructor({ experts = {}, scripts = {}, config = {} }: MadeOptions = {}) {
+  constructor({ experts = {}, scripts = {}, config = {}, preparation = null }: MadeOptions = {}) {
     mkdirSync(this.expertsDir);
     for (const [id, change] of Object.entries(experts)) writeExpert(this.expertsDir, id, change);
     const scripted = Object.keys(experts).map((id): [string, FakeExpert] => [
@@ -65,7 +66,7 @@ export class MadeAgent {
         return this.runtime;
       },
       openMonitor: () => ({ sample: () => this.#sample(), limitBytes: () => this.device.limitBytes }),
-      preparation: null,
+      preparation,
       policyOf,
       ledger: this.store,
       clock: this.clock,

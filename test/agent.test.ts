@@ -324,3 +324,20 @@ test('a dry run is refused as a request would be', async () => {
     return true;
   });
 });
+
+test('a start does not wait for the prepared folders to be tidied, and hears of it when that fails', async () => {
+  const tidying = Promise.withResolvers<void>();
+  const preparation = {
+    prepare: async () => {},
+    find: () => null,
+    status: () => null,
+    tidy: () => tidying.promise,
+    stop: async () => {},
+  };
+  const made = make({ experts: { a: {} }, preparation });
+  await made.agent.start();
+  assert.ok(made.agent.health().ready);
+  tidying.reject(new Error('read-only'));
+  await made.settled();
+  assert.ok(made.lines.some((line) => /stays on the disk/.test(line)));
+});

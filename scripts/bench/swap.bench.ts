@@ -6,7 +6,7 @@
  * - resident: the model answered before
  * - parked: its weights had left memory, and there is room for them
  * - swapped: the other one has to be parked first
- * - prepared: it is loaded from its prepared files; stock: from its own, by an agent that prepares and parks nothing
+ * - loaded: it was unloaded, and is loaded from its prepared files, by an agent that does not park
  * All with the files in the page cache. Then the memory of agent and cell in each state.
  */
 import { existsSync, mkdtempSync, rmSync } from 'node:fs';
@@ -49,10 +49,10 @@ async function measure(models: Record<string, string>, rounds: number, report: R
   const bundle = await ensureBundle();
   const tight = await LlmAgent.start(bundle, { models, config: { memory: { budget: TIGHT_BUDGET } } });
   const roomy = await LlmAgent.start(bundle, { models });
-  const stock = await LlmAgent.start(bundle, { models, config: { memory: { parking: false } } });
+  const unparking = await LlmAgent.start(bundle, { models, config: { memory: { parking: false } } });
   try {
     // Prepares, loads and parks each once.
-    for (const agent of [tight, roomy, stock]) for (const id of agent.models) await first(agent, id);
+    for (const agent of [tight, roomy, unparking]) for (const id of agent.models) await first(agent, id);
     for (const id of roomy.models) {
       await roomy.command('park', id);
       await first(roomy, id);
@@ -61,12 +61,12 @@ async function measure(models: Record<string, string>, rounds: number, report: R
       () => first(roomy, 'one'),
       () => afterwards(roomy, 'park'),
       (round) => first(tight, round % 2 === 0 ? 'one' : 'two'),
-      () => afterwards(stock, 'unload'),
+      () => afterwards(unparking, 'unload'),
     ]);
     tell(report, { resident, parked, swapped, loaded });
     await tellMemory(roomy, report);
   } finally {
-    for (const agent of [tight, roomy, stock]) await agent.stop();
+    for (const agent of [tight, roomy, unparking]) await agent.stop();
   }
 }
 

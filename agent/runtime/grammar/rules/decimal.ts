@@ -8,8 +8,6 @@ export interface Decimal {
   readonly fraction: string;
 }
 
-export const ZERO: Decimal = { whole: '0', fraction: '' };
-
 /** The shortest digits that read as the magnitude of `value`, which is finite. */
 export function decimal(value: number): Decimal {
   const [mantissa = '0', exponent = '0'] = String(Math.abs(value)).split('e');

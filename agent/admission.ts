@@ -11,7 +11,7 @@
  */
 
 import type { Draft } from './draft.ts';
-import { bytesOfVictims, bytesReturning, drainVictims, evict, stopEmptyCells } from './eviction.ts';
+import { bytesOfVictims, bytesReturning, drainVictims, evict, stopEmptyCells, unload } from './eviction.ts';
 import { failures, loadingOf, mb } from './failures.ts';
 import { isSense } from './language.ts';
 import { spareBytes } from './pressure.ts';
@@ -19,7 +19,6 @@ import {
   committedBytes,
   footprintBytes,
   freshCellBytes,
-  hasWaiter,
   isLoadingIn,
   isUnloadingIn,
   leasesIn,
@@ -29,6 +28,8 @@ import {
   parkedBytesOf,
   pinnedEntries,
 } from './residency.ts';
+import { refuseOrReplace } from './stand-ins.ts';
+import { isNext, mayLeaveFor } from './turns.ts';
 import type { Cell, Entry, ExpertId, Failure, Lane, Request } from './types.ts';
 
 const PRESSURE_RETRY_MS = 5_000;
@@ -62,14 +63,20 @@ function startWaitingLoads(draft: Draft): void {
   const closedLanes = new Set<Lane>();
   let heldBytes = 0;
   const pinned = pinnedEntries(draft.state);
-  for (const request of [...draft.state.requests.values()]) {
+  const queue = [...draft.state.requests.values()];
+  for (const request of queue) {
     const { phase } = request;
     if (phase.name !== 'waiting' || phase.purpose === 'embed' || asked.has(phase.expert)) continue;
     asked.add(phase.expert);
     const entry = draft.entry(phase.expert);
     if (entry === undefined || !isOut(entry)) continue;
     const fitted = fitBound(draft, entry, pinned);
-    if (refuseHopeless(draft, fitted, pinned)) continue;
+    if (refuseHopeless(draft, fitted, pinned)) {
+      // Its stand-in may have to be loaded.
+      const moved = draft.state.requests.get(request.id);
+      if (moved !== undefined) queue.push(moved);
+      continue;
+    }
     const { lane } = entry.expert;
     if (draft.state.nowMs < entry.notBeforeMs || closedLanes.has(lane)) continue;
     const admission = admit(draft, fitted, request, heldBytes);
@@ -97,7 +104,7 @@ function fitBound(draft: Draft, entry: Entry, pinned: readonly Entry[]): Entry {
 
 /** Free bytes that younger loads must leave to one that waits for a cell: what no victim will give it. */
 function heldFor(draft: Draft, entry: Entry, waiter: Request): number {
-  const victimBytes = bytesOfVictims(draft, (victim) => mayGoFor(draft, victim, waiter));
+  const victimBytes = bytesOfVictims(draft, (victim) => mayLeaveFor(draft.state, victim, waiter));
   return Math.max(0, loadNeedBytes(entry.expert) - victimBytes);
 }
 
@@ -146,7 +153,7 @@ function refuseHopeless(draft: Draft, entry: Entry, pinned: readonly Entry[]): b
   return true;
 }
 
-/** Gives every request that waits for `expert` the same answer. */
+/** Refuses every request that waits for `expert`, or lets its stand-in answer. */
 export function refuseWaiters(
   draft: Draft,
   expert: ExpertId,
@@ -156,13 +163,21 @@ export function refuseWaiters(
   const loading = retryAfterMs === null ? null : loadingOf(draft.state, expert);
   for (const { id, phase } of [...draft.state.requests.values()]) {
     if (phase.name !== 'waiting' || phase.purpose === 'embed' || phase.expert !== expert) continue;
-    draft.reject(id, failure, retryAfterMs, loading);
+    refuseOrReplace(draft, id, failure, retryAfterMs, loading);
   }
 }
 
 /** True for an expert that has to come into memory before it can be leased: all of it, or its weights. */
 function isOut({ residency }: Entry): boolean {
   return residency.state === 'absent' || residency.state === 'parked';
+}
+
+/** Starts the load of an expert that nobody asked for, if it costs nobody anything; false where it does not start. */
+export function admitGuess(draft: Draft, entry: Entry): boolean {
+  const { state } = draft;
+  if (leastBudgetBesidePinned(state, entry.expert, pinnedEntries(state)) > state.settings.budgetBytes)
+    return false;
+  return admit(draft, entry, null, 0, false) === 'started';
 }
 
 /** Brings back a parked expert, if its bytes are free: its pages come as they are touched. */
@@ -179,15 +194,27 @@ function resume(
   const freeBytes = state.settings.budgetBytes - committedBytes(state) - heldBytes;
   if (neededBytes > freeBytes) {
     makeRoom(draft, neededBytes - freeBytes, entry, { kind: 'idle', cell }, waiter);
+    if (isInItsOwnWay(draft, entry, waiter))
+      unload(draft, entry, 'nobody else can give what its cell has grown by');
     return 'waits for bytes';
   }
   draft.putEntry(expert.id, {
     residency: { state: 'resident', cell: cell.id, sinceMs: state.nowMs },
     wanted: false,
     dismissed: false,
+    coldBytes: 0,
   });
-  draft.because(`resume ${expert.id} in ${cell.id}: needs ${mb(neededBytes)}, ${mb(freeBytes)} are free`);
+  const cold = entry.coldBytes === 0 ? '' : `; ${mb(entry.coldBytes)} of it come from the disk`;
+  draft.because(
+    `resume ${expert.id} in ${cell.id}: needs ${mb(neededBytes)}, ${mb(freeBytes)} are free${cold}`,
+  );
   return 'started';
+}
+
+/** True where a parked expert waits for bytes that only the end of its own cell could give. */
+function isInItsOwnWay(draft: Draft, { expert }: Entry, waiter: Request | null): boolean {
+  if (bytesReturning(draft) > 0 || (waiter !== null && !isNext(draft.state, waiter))) return false;
+  return bytesOfVictims(draft, (victim) => victim.expert.id !== expert.id) === 0;
 }
 
 /** Starts the load of an absent expert, or takes the next step towards it. `heldBytes` are kept for older loads. */
@@ -210,10 +237,10 @@ function admit(
   const neededBytes = loadNeedBytes(entry.expert) + (place.kind === 'fresh' ? freshCellBytes(state) : 0);
   const freeBytes = state.settings.budgetBytes - committedBytes(state) - heldBytes;
   if (place.kind === 'drain') {
-    if (waiter !== null) {
+    if (waiter !== null && isNext(state, waiter)) {
       draft.putCell(place.cell.id, { draining: true });
       const missingBytes = neededBytes - freeBytes - bytesReturning(draft);
-      drainVictims(draft, missingBytes, (victim) => mayGoFor(draft, victim, waiter));
+      drainVictims(draft, missingBytes, (victim) => mayLeaveFor(draft.state, victim, waiter));
     }
     return 'waits for a cell';
   }
@@ -269,6 +296,7 @@ function openCell(draft: Draft, entry: Entry): Cell {
     draining: false,
     stopping: false,
     emptySinceMs: null,
+    fileBytes: null,
   };
   draft.addCell(cell);
   draft.set({ nextCell: state.nextCell + 1 });
@@ -311,16 +339,11 @@ function makeRoom(
   missing -= stopEmptyCells(draft, keep);
   if (missing <= 0) return;
   const mayGo = (victim: Entry): boolean =>
-    victim.expert.id !== entry.expert.id && mayGoFor(draft, victim, waiter);
+    victim.expert.id !== entry.expert.id && mayLeaveFor(draft.state, victim, waiter);
   missing -= evict(draft, missing, `for ${entry.expert.id}`, mayGo);
   if (missing <= 0) return;
   const kept = keep === null ? undefined : draft.state.cells.get(keep);
   // What unloads left behind in an empty cell comes back with its end only.
   if (kept !== undefined && kept.measuredBytes > kept.baseBytes) missing -= stopEmptyCells(draft, null);
   if (waiter !== null) drainVictims(draft, missing, mayGo);
-}
-
-/** An expert does not go for a request while an older one waits for it. */
-function mayGoFor(draft: Draft, victim: Entry, waiter: Request | null): boolean {
-  return !hasWaiter(draft.state, victim.expert.id, waiter?.sinceMs ?? Number.POSITIVE_INFINITY);
 }

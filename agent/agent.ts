@@ -10,14 +10,13 @@ import { initialState } from './decide.ts';
 import { Desk } from './desk.ts';
 import { DryRuns } from './dry-run.ts';
 import { AgentError, toFailure } from './errors.ts';
+import type { Event } from './events.ts';
 import { Executor } from './execute.ts';
 import { problemsOf, vacantRoles } from './health.ts';
-import type { Logger } from './logging.ts';
 import { Loop } from './loop.ts';
+import type { AgentOptions, AgentRuntime } from './parts.ts';
 import { perceive } from './perception.ts';
-import type { Policy } from './policy.ts';
-import type { Ask, Clock, Log, Memory, Monitor, OnCellExit, Runtime } from './ports.ts';
-import type { Preparation } from './preparation/preparation.ts';
+import type { Ask } from './ports.ts';
 import { HUNG_UP, refusalOf, SHUTTING_DOWN, STARTING } from './refusals.ts';
 import { Sampler } from './sampler.ts';
 import type {
@@ -29,7 +28,6 @@ import type {
   Explanation,
   Health,
   Listeners,
-  LogHealth,
   Refusal,
   Reply,
   Service,
@@ -37,58 +35,13 @@ import type {
   StateView,
 } from './service.ts';
 import { AGENT_BYTES, changesAtStart, type DeviceMemory, policyNamesOf, settingsOf } from './settings.ts';
-import type { PolicyNames } from './tuning.ts';
-import type { CellId, Choice, Decision, Event, ExpertId, Features, RequestId } from './types.ts';
+import type { Choice, Decision, ExpertId, Features, RequestId } from './types.ts';
 import { expertViews, stateView } from './views.ts';
-
-/** The record as the agent needs it: what the loop writes, what people read. */
-export interface Ledger extends Log, Memory {
-  decisions(query: DecisionQuery): readonly DecisionRow[];
-  explain(id: number): Explanation | null;
-  health(): LogHealth;
-  /** Bounded work that keeps the record within its limits; called when there is time. */
-  maintain(): 'done' | 'more';
-}
-
-/** The cells as the agent needs them: what the core asks of them, and their end. */
-export interface AgentRuntime extends Runtime {
-  /** Ends all cells, politely until the deadline; resolves when every exit was reported. No load is taken after it. */
-  shutdown(timeoutMs: number): Promise<void>;
-}
-
-export interface RuntimeHooks {
-  /** Throws an AgentError where there is no such expert. */
-  readonly locate: (expert: ExpertId) => ExpertPackage;
-  readonly onExit: OnCellExit;
-}
-
-export interface AgentMonitor extends Monitor {
-  /** Memory limit of the control groups that this process is in; null where there is none. */
-  limitBytes(): number | null;
-}
-
-export interface AgentOptions {
-  readonly config: Config;
-  readonly version: string;
-  readonly expertsDir: string;
-  readonly installDir: string;
-  /** Where experts lie that were added by hand; nowhere if it is not given. */
-  readonly addedDir?: string;
-  /** The configuration as it is written now; throws where it cannot be used. Without it, it never changes by itself. */
-  readonly readConfig?: () => Config;
-  readonly openRuntime: (hooks: RuntimeHooks) => AgentRuntime;
-  /** Makes what loads faster than the packages; null: they are loaded as they are. */
-  readonly preparation: Pick<Preparation, 'prepare' | 'find' | 'status' | 'tidy' | 'stop'> | null;
-  readonly openMonitor: (pids: () => ReadonlyMap<CellId, number>) => AgentMonitor;
-  readonly policyOf: (names: PolicyNames) => Policy;
-  readonly ledger: Ledger;
-  readonly clock: Clock;
-  readonly log: Logger;
-  readonly sha256: (text: string) => string;
-}
 
 /** Time between two rounds of upkeep of the record. */
 const MAINTAIN_MS = 5_000;
+/** Choices of earlier runs from which it is learned what follows what: as many as count at all. */
+const RECENT_EXPERTS = 500;
 
 export class Agent implements Service {
   readonly #options: AgentOptions;
@@ -102,6 +55,7 @@ export class Agent implements Service {
   readonly #loop: Loop;
   #config: Config;
   #upkeep: NodeJS.Timeout | undefined;
+  #alarm: { stop(): void } | undefined;
   readonly #listeners = new Set<(told: DecisionTold) => void>();
   /** Settles when no configuration is being taken; never rejects. */
   #settled: Promise<void> = Promise.resolve();
@@ -119,7 +73,8 @@ export class Agent implements Service {
     this.#chronicle = new Chronicle(log);
     this.#runtime = options.openRuntime({
       locate: (id) => this.#locate(id),
-      onExit: (cell, cause) => this.#executor.cellExited(cell, cause),
+      onExit: (cell, cause, oomKilled) => this.#executor.cellExited(cell, cause, oomKilled),
+      onCached: (cell, expert, { coldBytes }) => this.#loop.push({ type: 'cached', cell, expert, coldBytes }),
     });
     const monitor = options.openMonitor(() => this.#runtime.pids());
     // Once: what expertd takes later must not count as if somebody else had taken it.
@@ -163,10 +118,13 @@ export class Agent implements Service {
   /** Reads the experts and begins to work. Rejects with an AgentError where the experts' folder cannot be read. */
   start(): Promise<void> {
     return this.#inTurn(async () => {
+      const sequence = this.#options.ledger.recentExperts(RECENT_EXPERTS);
+      if (sequence.length > 0) this.#loop.push({ type: 'remembered', sequence });
       await this.#take(this.#config);
       if (this.#stopping) return;
       this.#ready = true;
       this.#maintain();
+      void this.#watchMemory();
     });
   }
 
@@ -194,6 +152,7 @@ export class Agent implements Service {
     for (const id of this.#desk.ids())
       this.#desk.refuse(id, { failure: SHUTTING_DOWN, retryAfterMs: 1_000, loading: null });
     this.#sampler.stop();
+    this.#alarm?.stop();
     clearTimeout(this.#upkeep);
     await this.#loop.decided();
     // From here on nothing is decided: a cell that ends would only be replaced.
@@ -369,6 +328,12 @@ export class Agent implements Service {
     );
     if (event.type === 'request')
       this.#desk.refuse(event.request, { failure: toFailure(error), retryAfterMs: null, loading: null });
+  }
+
+  async #watchMemory(): Promise<void> {
+    const alarm = await this.#options.openAlarm?.(() => this.#sampler.lookNow());
+    if (this.#stopping) alarm?.stop();
+    else this.#alarm = alarm;
   }
 
   /** A step at a time, so that requests come in between. */

@@ -8,8 +8,9 @@
  *  4 a base that does not come in time, or fails, leaves the answer to what was found: step `fallback`
  */
 import type { Draft } from './draft.ts';
+import type { Event } from './events.ts';
 import { failures } from './failures.ts';
-import type { Entry, Event, Expert, ExpertId, Lease, Phase, State } from './types.ts';
+import type { Entry, Expert, ExpertId, Lease, Phase, State } from './types.ts';
 
 type Voice =
   | { readonly kind: 'own' }

@@ -1,6 +1,8 @@
 /** What decisions leave behind for people: counters, and one line in the log each. The record has them all. */
+
+import type { Event } from './events.ts';
 import type { Logger } from './logging.ts';
-import type { Decision, Event } from './types.ts';
+import type { Decision } from './types.ts';
 import type { Counts } from './views.ts';
 
 /** Every request has these: only somebody who debugs wants to read them. */

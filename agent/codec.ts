@@ -7,7 +7,8 @@
  * that begin with `$` get one more `$`, so no ordinary object looks like one of these.
  */
 import { AgentError } from './errors.ts';
-import type { Choice, Event, State, Step } from './types.ts';
+import type { Event } from './events.ts';
+import type { Choice, State, Step } from './types.ts';
 
 /** Deeper text is refused: decoding recurses, and nothing of the core is deeper than 12. */
 const maxDepth = 64;
@@ -28,6 +29,8 @@ const eventTypes = {
   unloaded: true,
   parked: true,
   parkFailed: true,
+  cached: true,
+  remembered: true,
   trimmed: true,
   unloadFailed: true,
   cellExited: true,

@@ -71,6 +71,10 @@ export const ConfigSchema = Type.Object(
           description:
             'Let the weights of idle language models leave memory while their sessions stay built.',
         }),
+        prefetch: Type.Boolean({
+          default: true,
+          description: 'Load what is likely to be asked next, while there is room for it.',
+        }),
         sampleMs: Type.Integer({
           minimum: 100,
           maximum: 60_000,
@@ -134,6 +138,10 @@ export const ConfigSchema = Type.Object(
         loadDeadlineMs: milliseconds(120_000, 'A load that takes longer ends with its cell.'),
         fastDeadlineMs: milliseconds(10_000, 'Longest run in the fast lane.'),
         heavyDeadlineMs: milliseconds(300_000, 'Longest run in the heavy lane.'),
+        swapDelayMs: milliseconds(
+          2_000,
+          'How long a request waits for an expert while others, which are in memory, go on answering.',
+        ),
         idleMs: milliseconds(900_000, 'An expert that is unused this long is unloaded; 0 keeps it.'),
         maxQueue: positive(512, 'Requests under way at once; one more gets 429.'),
       },
@@ -180,6 +188,12 @@ export const ConfigSchema = Type.Object(
             { default: [], description: 'Tried in order. Empty: the expert is in expertsDir.' },
           ),
           pinned: Type.Boolean({ default: false, description: 'Never evicted.' }),
+          fallback: Type.Optional(
+            Type.Unsafe<string>({
+              ...ExpertIdSchema,
+              description: 'Expert that answers in its place where memory is short; the reply says so.',
+            }),
+          ),
           contextTokens: Type.Optional(
             Type.Integer({
               minimum: 128,

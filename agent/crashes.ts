@@ -4,8 +4,12 @@
  */
 import { refuseWaiters } from './admission.ts';
 import type { Draft } from './draft.ts';
-import { failures } from './failures.ts';
+import { failures, mb } from './failures.ts';
+import { footprintBytes } from './residency.ts';
 import type { ExpertId, Failure } from './types.ts';
+
+const MARGIN_SHARE = 0.25;
+const LEAST_MARGIN_BYTES = 16 * 1_048_576;
 
 /** Counts a crash against an expert; one too many puts it in quarantine. */
 export function blame(draft: Draft, expert: ExpertId, what: string): void {
@@ -16,6 +20,18 @@ export function blame(draft: Draft, expert: ExpertId, what: string): void {
   const delayMs = settings.backoffMs * 2 ** (crashesMs.length - 1);
   draft.putEntry(expert, { crashesMs, notBeforeMs: nowMs + delayMs });
   draft.because(`${expert}: ${what}; ${crashesMs.length} of ${settings.crashLimit} before quarantine`);
+}
+
+/** The kernel killed its cell for want of memory: more is reserved for it than was measured from now on. */
+export function raiseEstimate(draft: Draft, expert: ExpertId): void {
+  const entry = draft.entry(expert);
+  if (entry === undefined) return;
+  const bytes = Math.max(LEAST_MARGIN_BYTES, footprintBytes(entry.expert) * MARGIN_SHARE);
+  const marginBytes = entry.expert.marginBytes + Math.ceil(bytes);
+  draft.putEntry(expert, { expert: { ...entry.expert, marginBytes } });
+  draft.because(
+    `${expert} is taken to need ${mb(marginBytes)} more than was measured: the kernel killed its cell`,
+  );
 }
 
 /** True once an expert has crashed too often to be loaded again. */

@@ -1,8 +1,12 @@
 import { retrieved } from './assistants.ts';
 import { Draft } from './draft.ts';
+import type { Event } from './events.ts';
 import { failures, mb } from './failures.ts';
+import { NO_GUESSES } from './guesses.ts';
+import { afterChoice, NO_HABITS, without } from './habits.ts';
 import { COOL, isRaised, loadCostOf, sayLoadCost } from './heat.ts';
 import {
+  cached,
   cellExited,
   loaded,
   loadFailed,
@@ -18,7 +22,7 @@ import { readPressure } from './pressure.ts';
 import { cellCharge, isLoadingIn, reservedBytes } from './residency.ts';
 import { advance } from './routing.ts';
 import type { Settings } from './tuning.ts';
-import type { Decision, Entry, Event, Expert, LoadCost, Phase, State } from './types.ts';
+import type { Decision, Entry, Expert, LoadCost, Phase, State } from './types.ts';
 import { cancelLease, settle } from './upkeep.ts';
 
 type Of<T extends Event['type']> = Extract<Event, { type: T }>;
@@ -39,6 +43,8 @@ export function initialState(settings: Settings, agentBytes: number): State {
     loadCost: COOL,
     restUntilMs: 0,
     evictionAge: 0,
+    habits: NO_HABITS,
+    guesses: NO_GUESSES,
     nextCell: 1,
     nextLease: 1,
   };
@@ -82,6 +88,11 @@ function apply(draft: Draft, event: Event): void {
       return unloaded(draft, event);
     case 'parked':
       return parked(draft, event);
+    case 'cached':
+      return cached(draft, event);
+    case 'remembered':
+      // Nothing was asked yet of this process, so nothing is guessed.
+      return draft.set({ habits: { ...event.sequence.reduce(afterChoice, NO_HABITS), isOpen: false } });
     case 'parkFailed':
       return parkFailed(draft, event);
     case 'trimmed':
@@ -131,6 +142,8 @@ function installed(draft: Draft, expert: Expert): void {
       keptBytes: 0,
       parkedBytes: null,
       parkFailure: null,
+      coldBytes: 0,
+      guessed: false,
     });
   }
   const isOther = known.expert.digest !== expert.digest;
@@ -143,9 +156,9 @@ function installed(draft: Draft, expert: Expert): void {
     );
     return draft.putEntry(expert.id, { fate: { kind: 'replace', by: expert } });
   }
-  const { memory, routing } = known.expert;
+  const { memory, routing, marginBytes } = known.expert;
   const prototypes = expert.routing.prototypes ?? routing.prototypes;
-  const same = { ...expert, memory, routing: { ...expert.routing, prototypes } };
+  const same = { ...expert, memory, marginBytes, routing: { ...expert.routing, prototypes } };
   draft.putEntry(expert.id, { expert: same, fate: null });
 }
 
@@ -158,6 +171,7 @@ function removed(draft: Draft, expert: string): void {
   draft.setPending(expert, null);
   draft.because(`${expert} is to leave this device`);
   draft.putEntry(expert, { fate: { kind: 'remove' }, wanted: false });
+  draft.set({ habits: without(draft.state.habits, expert) });
 }
 
 // ---- requests -------------------------------------------------------------------------------------------------
@@ -235,7 +249,7 @@ function released(draft: Draft, event: Of<'released'>): void {
   if (error?.code === 'weights_changed') {
     draft.putEntry(lease.expert, {
       parkFailure: error,
-      fate: draft.entry(lease.expert)?.fate ?? { kind: 'unload' },
+      fate: draft.entry(lease.expert)?.fate ?? { kind: 'discard' },
     });
   }
   if (lease.purpose === 'retrieve' && retrieved(draft, lease, event.outcome)) return;
@@ -253,6 +267,7 @@ function sampled(draft: Draft, event: Of<'sample'>): void {
     if (cell === undefined) continue;
     // While something loads, only growth beyond its reservation counts; the reservation itself is charged already.
     const charged = cellCharge(draft.state, cell);
+    draft.putCell(id, { fileBytes: sample.cellFileBytes.get(id) ?? null });
     if (!isLoadingIn(draft.state, id)) draft.putCell(id, { measuredBytes: bytes });
     else if (bytes > charged) draft.putCell(id, { measuredBytes: bytes - reservedBytes(draft.state, id) });
   }
@@ -310,5 +325,6 @@ function clear(draft: Draft, entry: Entry): void {
     notBeforeMs: 0,
     lastError: null,
     parkFailure: null,
+    expert: { ...expert, marginBytes: 0 },
   });
 }

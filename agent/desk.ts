@@ -5,7 +5,7 @@
 import type { Piece } from './generation.ts';
 import type { Answer, Ask, Passage } from './ports.ts';
 import type { Chosen, Listeners, Refusal, Reply } from './service.ts';
-import type { Choice, RequestId } from './types.ts';
+import type { Choice, ExpertId, RequestId } from './types.ts';
 
 export interface Client {
   readonly ask: Ask;
@@ -65,10 +65,12 @@ export class Desk {
     return this.#cases.get(id)?.sources ?? [];
   }
 
-  /** Notes in what way the answer is going to be less than it could be. */
-  degrade(id: RequestId, degraded: string): void {
+  /** Notes in what way the answer is going to be less than it could be, and whose it is. */
+  degrade(id: RequestId, degraded: string, expert: ExpertId): void {
     const one = this.#cases.get(id);
-    if (one !== undefined) one.degraded = degraded;
+    if (one === undefined) return;
+    one.degraded = degraded;
+    if (one.chosen !== null && one.chosen.expert !== expert) one.chosen = { ...one.chosen, expert };
   }
 
   chosen({ request, expert, confidence, router, language, residency }: Choice, decision: number): void {

@@ -5,6 +5,8 @@ export interface Sample {
   readonly agentBytes: number | null;
   /** PSS of each cell, by its id. */
   readonly cellBytes: ReadonlyMap<string, number>;
+  /** Of that, what is backed by files and clean: the kernel may drop it and read it again. Missing is "no data". */
+  readonly cellFileBytes: ReadonlyMap<string, number>;
   readonly availableBytes: number | null;
   readonly totalBytes: number | null;
   /** Memory PSI: share of the last 10 s in which some, or all, tasks waited for memory, in percent. */
@@ -130,6 +132,8 @@ export interface Survey {
   readonly device: Device;
   /** False where the kernel was built or started without it. */
   readonly psiOn: boolean;
+  /** What tells of a shortage of memory between two samples, for people. */
+  readonly alarms: readonly string[];
   /** Whether control groups can count memory; null where there are none. */
   readonly memoryController: boolean | null;
   readonly clock: ClockSurvey;

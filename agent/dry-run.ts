@@ -4,6 +4,7 @@
  */
 import { decide } from './decide.ts';
 import { AgentError, toFailure } from './errors.ts';
+import type { Event } from './events.ts';
 import { detectorIn } from './language.ts';
 import type { Loop } from './loop.ts';
 import { perceive, quantize } from './perception.ts';
@@ -11,7 +12,7 @@ import type { Clock, Runtime } from './ports.ts';
 import { cellOf } from './residency.ts';
 import { look, type Seen } from './senses.ts';
 import type { SplitMessage } from './service.ts';
-import type { CellId, Choice, Event, ExpertId, Failure, Features } from './types.ts';
+import type { CellId, Choice, ExpertId, Failure, Features } from './types.ts';
 
 /** Leases of dry runs have numbers that no lease of the loop, and no detector beside one, will have. */
 const FIRST_LEASE = 2 ** 40;

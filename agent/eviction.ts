@@ -2,9 +2,10 @@
  * Bringing bytes back: which experts and cells go, and how. Experts go by the value that the residency policy gives them,
  * lowest first; never one that is pinned or leased. An unload is asked for here and seen in a later decision.
  */
+import { returnMs } from './costs.ts';
 import type { Draft } from './draft.ts';
 import { mb } from './failures.ts';
-import { loadMsNow } from './heat.ts';
+import { noteWaste } from './guesses.ts';
 import {
   canPark,
   cellCharge,
@@ -18,8 +19,7 @@ import {
 } from './residency.ts';
 import type { Cell, Entry, State } from './types.ts';
 
-/** What bringing back a parked expert costs, in ms: measured at 10 to 35 with its file in the page cache. */
-const RESUME_MS = 30;
+const LEAST_VALUED_BYTES = 1_048_576;
 
 /** Bytes that are on their way back: unloads and stops that were asked for and not seen yet. */
 export function bytesReturning(draft: Draft): number {
@@ -78,6 +78,23 @@ export function trimKept(draft: Draft, why: string): number {
     freed += keptBytes;
   }
   return freed;
+}
+
+/**
+ * Lets the page cache forget one parked expert, of least value first, so that those that will be needed sooner keep their
+ * pages; the most valuable is left to the kernel. One a look: what that gives is seen at the next.
+ */
+export function chill(draft: Draft): void {
+  const parked = rankVictims(draft, (entry) => entry.residency.state === 'parked');
+  for (const { entry } of parked.slice(0, -1)) {
+    const { expert, residency, coldBytes } = entry;
+    const bytes = footprintBytes(expert) - parkedBytesOf(entry);
+    if (residency.state !== 'parked' || coldBytes >= bytes / 2) continue;
+    if (draft.state.cells.get(residency.cell)?.stopping !== false) continue;
+    draft.steps.push({ type: 'chill', expert: expert.id, cell: residency.cell });
+    draft.putEntry(expert.id, { coldBytes: bytes });
+    return draft.because(`the page cache forgets ${expert.id}: others will be needed sooner`);
+  }
 }
 
 /** Ends the cells that host nothing; returns what they were charged. */
@@ -141,13 +158,14 @@ function rankVictims(draft: Draft, isChosen: (victim: Entry) => boolean): { entr
   const victims: { entry: Entry; value: number }[] = [];
   for (const entry of draft.state.experts.values()) {
     if (!isChosen(entry)) continue;
-    const { expert, lastUsedMs, uses, ageAtUse } = entry;
+    const { lastUsedMs, uses, ageAtUse } = entry;
     // What is parked is back in milliseconds, so little is lost with it.
-    const loadMs = mayPark(draft.state, entry) ? RESUME_MS : loadMsNow(draft.state, expert);
+    const loadMs = returnMs(draft.state, entry);
     victims.push({
       entry,
       value: draft.policy.residency.value({
-        bytes: bytesAtOnce(draft.state, entry),
+        // A value is for bytes: of nearly none it would be beyond all others, and so would `evictionAge` afterwards.
+        bytes: Math.max(LEAST_VALUED_BYTES, bytesAtOnce(draft.state, entry)),
         loadMs,
         lastUsedMs,
         uses,
@@ -184,6 +202,7 @@ export function unload(draft: Draft, entry: Entry, why: string): void {
   if (cell === null || !isInMemory(entry)) return;
   const { nowMs, settings } = draft.state;
   const heldBytes = heldBytesOf(entry);
+  noteWaste(draft, entry);
   const deadlineMs = nowMs + settings.loadDeadlineMs;
   draft.putEntry(entry.expert.id, {
     residency: { state: 'unloading', cell, sinceMs: nowMs, deadlineMs, heldBytes },
@@ -204,6 +223,7 @@ export function park(draft: Draft, entry: Entry, why: string): void {
   draft.putEntry(expert.id, {
     residency: { state: 'parking', cell, sinceMs: nowMs, deadlineMs },
     keptBytes: 0,
+    coldBytes: 0,
   });
   draft.steps.push({ type: 'park', expert: expert.id, cell });
   const bytes = footprintBytes(expert) - parkedBytesOf(entry);

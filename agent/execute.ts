@@ -1,13 +1,14 @@
 /** Carries out steps: one method a kind. What comes of a step re-enters the loop as an event. */
 import type { Desk } from './desk.ts';
 import { toFailure } from './errors.ts';
+import type { Event } from './events.ts';
 import { degradedBy } from './failures.ts';
 import type { Happening } from './loop.ts';
 import { quantize } from './perception.ts';
 import type { Ask, Catalog, Clock, Memory, RunReport, Runtime } from './ports.ts';
 import { look } from './senses.ts';
 import { askForAssistant, sourcesOf } from './speaking.ts';
-import type { CellId, Decision, Event, Failure, LeaseId, RequestId, State, Step } from './types.ts';
+import type { CellId, Decision, Failure, LeaseId, RequestId, State, Step } from './types.ts';
 
 export interface ExecutorOptions {
   readonly runtime: Runtime;
@@ -52,7 +53,7 @@ export class Executor {
   }
 
   /** A cell's process has ended: streams that had begun end with an error, the rest is for `decide`. */
-  cellExited(cell: CellId, cause: string): void {
+  cellExited(cell: CellId, cause: string, oomKilled: boolean): void {
     const answered: RequestId[] = [];
     for (const [lease, { cell: host, request }] of this.#running) {
       if (host !== cell) continue;
@@ -61,7 +62,7 @@ export class Executor {
       answered.push(request);
       this.#options.desk.refuse(request, { failure: streamBroken(cause), retryAfterMs: null, loading: null });
     }
-    this.#options.push({ type: 'cellExited', cell, cause, answered });
+    this.#options.push({ type: 'cellExited', cell, cause, oomKilled, answered });
   }
 
   #execute(step: Step, sequence: number, state: State): void {
@@ -72,7 +73,7 @@ export class Executor {
       case 'learn':
         return void this.#learn(step, state);
       case 'grant':
-        if (step.degraded !== null) desk.degrade(step.request, step.degraded);
+        if (step.degraded !== null) desk.degrade(step.request, step.degraded, step.assistant ?? step.expert);
         return void (step.purpose === 'retrieve' ? this.#retrieve(step) : this.#grant(step));
       case 'ready':
         return desk.answer(step.request, null, {});
@@ -86,6 +87,10 @@ export class Executor {
         return void this.#park(step);
       case 'trim':
         return void this.#trim(step);
+      case 'chill':
+        return void runtime.unload(step.cell, step.expert, 'pages').catch(() => null);
+      case 'warm':
+        return this.#warm(step, state);
       case 'reject':
         return desk.refuse(step.request, step, sequence);
       case 'abstain':
@@ -108,7 +113,7 @@ export class Executor {
 
   #stop({ cell, kill }: Of<'stop'>): void {
     // A cell whose only load failed before it began was never started: its end is told here.
-    if (!this.#options.runtime.stop(cell, kill)) this.cellExited(cell, 'it was not running');
+    if (!this.#options.runtime.stop(cell, kill)) this.cellExited(cell, 'it was not running', false);
   }
 
   async #embed({ request, lease, expert, cell, detector }: Of<'embed'>): Promise<void> {
@@ -264,7 +269,8 @@ export class Executor {
   async #unload({ expert, cell }: Of<'unload'>): Promise<void> {
     const { runtime, push } = this.#options;
     try {
-      push({ type: 'unloaded', expert, cell, cellBytes: await runtime.unload(cell, expert, 'all') });
+      const { cellBytes } = await runtime.unload(cell, expert, 'all');
+      push({ type: 'unloaded', expert, cell, cellBytes });
     } catch (error) {
       const failure = toFailure(error);
       if (failure.code !== CELL_EXITED) push({ type: 'unloadFailed', expert, cell, error: failure });
@@ -274,18 +280,27 @@ export class Executor {
   async #park({ expert, cell }: Of<'park'>): Promise<void> {
     const { runtime, push } = this.#options;
     try {
-      push({ type: 'parked', expert, cell, cellBytes: await runtime.unload(cell, expert, 'weights') });
+      push({ type: 'parked', expert, cell, ...(await runtime.unload(cell, expert, 'weights')) });
     } catch (error) {
       const failure = toFailure(error);
       if (failure.code !== CELL_EXITED) push({ type: 'parkFailed', expert, cell, error: failure });
     }
   }
 
+  /** A cell that has ended meanwhile must not be started again. */
+  #warm({ expert, cell }: Of<'warm'>, state: State): void {
+    const { runtime } = this.#options;
+    const lane = state.cells.get(cell)?.lane;
+    if (lane === undefined || !runtime.pids().has(cell)) return;
+    // Where it could not be read ahead, the request reads it.
+    runtime.load(cell, lane, expert).catch(() => null);
+  }
+
   /** Where nothing could be given back, nothing has changed. */
   async #trim({ expert, cell }: Of<'trim'>): Promise<void> {
     const { runtime, push } = this.#options;
-    const cellBytes = await runtime.unload(cell, expert, 'kept').catch(() => null);
-    push({ type: 'trimmed', expert, cell, cellBytes });
+    const given = await runtime.unload(cell, expert, 'kept').catch(() => null);
+    push({ type: 'trimmed', expert, cell, cellBytes: given?.cellBytes ?? null });
   }
 
   #keepProfile(id: string, state: State): void {

@@ -1,4 +1,5 @@
 /** The refusals that `decide` can give, each with the fix. One place, so that codes and words stay the same. */
+import { readyMs } from './costs.ts';
 import { loadMsNow } from './heat.ts';
 import type { Expert, ExpertId, Failure, Loading, Pending, State, Want } from './types.ts';
 
@@ -133,9 +134,9 @@ export function loadingOf(state: State, expert: ExpertId): Loading {
   }
   const entry = state.experts.get(expert);
   if (entry === undefined) return { state: 'waiting', progress: null, etaSeconds: null };
-  const loadMs = loadMsNow(state, entry.expert);
   if (entry.residency.state !== 'loading')
-    return { state: 'waiting', progress: null, etaSeconds: loadMs / 1000 };
+    return { state: 'waiting', progress: null, etaSeconds: readyMs(state, entry) / 1000 };
+  const loadMs = loadMsNow(state, entry.expert);
   const elapsedMs = state.nowMs - entry.residency.sinceMs;
   return {
     state: 'loading',

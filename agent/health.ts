@@ -14,6 +14,9 @@ export function vacantRoles(state: State): Failure[] {
   return [
     ...vacancy(state, 'embedder', embedder, 'embeddings', 'requests are routed by words alone'),
     ...vacancy(state, 'generalist', generalist, 'chat', 'nobody takes what no specialist claims'),
+    ...[...state.experts.values()].flatMap(({ expert: { fallback } }) =>
+      vacancy(state, 'fallback', fallback, 'chat', 'nobody answers in its place where memory is short'),
+    ),
   ];
 }
 

@@ -1,8 +1,10 @@
 /** What happens to experts in cells: loads, unloads, and the end of a process. One function an event. */
-import { blame, isWornOut, quarantine } from './crashes.ts';
+import { blame, isWornOut, quarantine, raiseEstimate } from './crashes.ts';
 import type { Draft } from './draft.ts';
+import type { Event, ParkedWeights } from './events.ts';
 import { noteEmpty, stopCell } from './eviction.ts';
 import { failures, mb } from './failures.ts';
+import { noteWaste } from './guesses.ts';
 import {
   cellOf,
   entriesIn,
@@ -10,10 +12,9 @@ import {
   isInMemory,
   isLoadingIn,
   oldestLease,
-  parkedBytesOf,
   profileOf,
 } from './residency.ts';
-import type { Cell, Entry, Event, Failure, Lease } from './types.ts';
+import type { Cell, Entry, Failure, Lease } from './types.ts';
 
 type Of<T extends Event['type']> = Extract<Event, { type: T }>;
 
@@ -43,6 +44,9 @@ export function loaded(draft: Draft, event: Of<'loaded'>): void {
     residency: { state: 'resident', cell: cell.id, sinceMs: draft.state.nowMs },
     lastError: null,
     keptBytes: 0,
+    coldBytes: 0,
+    // A full disk may have room again, and a file that was changed was read anew.
+    parkFailure: entry.parkFailure?.retryable === true ? null : entry.parkFailure,
     // What the last client wanted was about what he had in memory.
     keepAliveMs: null,
   });
@@ -86,28 +90,40 @@ export function unloaded(draft: Draft, event: Of<'unloaded'>): void {
   draft.because(`${event.expert} left ${event.cell}: ${after}`);
 }
 
+/**
+ * What stays of an expert is what its load took less the weights that are away. The growth of its cell says less: others
+ * run there, and garbage comes and goes.
+ */
 export function parked(draft: Draft, event: Of<'parked'>): void {
   const entry = inState(draft, event.expert, event.cell, 'parking');
-  const cell = draft.state.cells.get(event.cell);
-  if (entry === null || cell === undefined) return;
+  if (entry === null) return;
   const { expert } = entry;
-  const residency = { state: 'parked', cell: cell.id, sinceMs: draft.state.nowMs } as const;
-  draft.putEntry(expert.id, { residency });
-  if (event.cellBytes === null || isLoadingIn(draft.state, cell.id)) {
-    return draft.because(`${expert.id} is parked in ${cell.id}: nothing was measured`);
-  }
-  // What is there beside the bare cell and the others is what stayed of this one.
-  const others = heldBytes(draft.state, cell.id) - parkedBytesOf({ ...entry, residency });
-  const parkedBytes = Math.max(0, event.cellBytes - others);
-  draft.putCell(cell.id, { measuredBytes: event.cellBytes });
-  draft.putEntry(expert.id, { parkedBytes, parkFailure: inVain(expert, parkedBytes) });
-  draft.because(`${expert.id} is parked in ${cell.id}: ${mb(parkedBytes)} of it stay`);
+  const { weights, cellBytes, cell } = event;
+  draft.putEntry(expert.id, { residency: { state: 'parked', cell, sinceMs: draft.state.nowMs } });
+  if (cellBytes !== null && !isLoadingIn(draft.state, cell))
+    draft.putCell(cell, { measuredBytes: cellBytes });
+  if (weights === null) return draft.because(`${expert.id} is parked in ${cell}: nothing was measured`);
+  const parkedBytes = Math.max(0, expert.memory.residentBytes - (weights.bytes - weights.keptBytes));
+  draft.putEntry(expert.id, { parkedBytes, parkFailure: inVain(expert.id, weights) });
+  draft.because(`${expert.id} is parked in ${cell}: ${mb(parkedBytes)} of it stay`);
 }
 
-/** Where most of an expert stays, the next time it is unloaded at once. */
-function inVain({ id, memory }: Entry['expert'], parkedBytes: number): Failure | null {
-  if (parkedBytes <= memory.residentBytes * MOST_STAYING) return null;
-  const message = `parking "${id}" left ${mb(parkedBytes)} of ${mb(memory.residentBytes)} in memory`;
+/** How much of a parked expert the page cache holds, as its cell saw it. */
+export function cached(draft: Draft, event: Of<'cached'>): void {
+  const entry = inState(draft, event.expert, event.cell, 'parked');
+  if (entry === null || entry.coldBytes === event.coldBytes) return;
+  draft.putEntry(event.expert, { coldBytes: event.coldBytes });
+  draft.because(
+    event.coldBytes === 0
+      ? `all of ${event.expert} is in the page cache`
+      : `${mb(event.coldBytes)} of ${event.expert} are not in the page cache`,
+  );
+}
+
+/** Where most weights stay, the next time it is unloaded at once. */
+function inVain(expert: string, { bytes, keptBytes }: ParkedWeights): Failure | null {
+  if (keptBytes <= bytes * MOST_STAYING) return null;
+  const message = `parking "${expert}" left ${mb(keptBytes)} of ${mb(bytes)} of its weights in memory`;
   return { code: 'not_parkable', message, hint: null, retryable: false };
 }
 
@@ -118,7 +134,7 @@ export function parkFailed(draft: Draft, event: Of<'parkFailed'>): void {
   draft.putEntry(event.expert, { residency, parkFailure: event.error });
   // It says something else than before: nothing may be asked of this session any more.
   if (event.error.code === 'weights_changed')
-    draft.putEntry(event.expert, { fate: entry.fate ?? { kind: 'unload' } });
+    draft.putEntry(event.expert, { fate: entry.fate ?? { kind: 'discard' } });
   draft.because(`${event.expert} cannot be parked: ${event.error.message}`);
 }
 
@@ -144,11 +160,19 @@ export function cellExited(draft: Draft, event: Of<'cellExited'>): void {
   const leases = [...draft.state.leases.values()].filter((lease) => lease.cell === cell.id);
   const worked = oldestLease(draft.state, cell.id);
   for (const lease of leases) draft.dropLease(lease.id);
+  if (event.oomKilled && !cell.stopping) raiseEstimates(draft, cell, worked);
   if (worked !== null && !cell.stopping) blame(draft, worked.expert, `its process ended (${event.cause})`);
   if (worked === null && !cell.stopping && isIdle(draft, cell)) rest(draft);
   emptyCell(draft, cell, event.cause);
   draft.dropCell(cell.id);
   for (const lease of leases) retryOrRefuse(draft, lease, event);
+}
+
+/** Of the one that worked, or was being loaded; of what rested nobody knows who it was. */
+function raiseEstimates(draft: Draft, cell: Cell, worked: Lease | null): void {
+  if (worked !== null) return raiseEstimate(draft, worked.expert);
+  for (const { expert, residency } of entriesIn(draft.state, cell.id))
+    if (residency.state === 'loading') raiseEstimate(draft, expert.id);
 }
 
 function isIdle(draft: Draft, cell: Cell): boolean {
@@ -164,7 +188,9 @@ function rest(draft: Draft): void {
 /** Every expert of a cell that ended is absent; a load that was under way has failed. */
 function emptyCell(draft: Draft, cell: Cell, cause: string): void {
   const { nowMs, settings } = draft.state;
-  for (const { expert, residency } of entriesIn(draft.state, cell.id)) {
+  for (const entry of entriesIn(draft.state, cell.id)) {
+    const { expert, residency } = entry;
+    noteWaste(draft, entry);
     const isLate = residency.state === 'loading' && nowMs >= residency.deadlineMs;
     const error: Failure = {
       code: 'cell_exited',

@@ -3,8 +3,9 @@
  * of an expert and to the space of one embedder; when either changes, they are learned again.
  */
 import type { Draft } from './draft.ts';
+import type { Event } from './events.ts';
 import { lend, wantOf } from './routing.ts';
-import type { Entry, Event, ExpertId } from './types.ts';
+import type { Entry, ExpertId } from './types.ts';
 
 /** Learns the examples of one expert when the embedder has nothing else to do. */
 export function learn(draft: Draft): void {

@@ -3,9 +3,10 @@
  * one after the other, records all of them in one transaction, and only then lets the steps be carried out.
  */
 import { decide } from './decide.ts';
+import type { Event } from './events.ts';
 import type { Policy } from './policy.ts';
 import type { Asked, Clock, Log, LogEntry } from './ports.ts';
-import type { Decision, Event, State } from './types.ts';
+import type { Decision, State } from './types.ts';
 import { nextDueMs } from './upkeep.ts';
 
 /** An event before the loop has stamped its time. */

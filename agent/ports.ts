@@ -1,17 +1,8 @@
 /** The interfaces that the core needs of the world. Adapters implement them; fakes and real ones pass one contract. */
+
+import type { Event, LoadReport, ParkedWeights } from './events.ts';
 import type { Generation, Piece, SaidToken } from './generation.ts';
-import type {
-  CellId,
-  Decision,
-  Event,
-  ExpertId,
-  Lane,
-  LeaseId,
-  LoadReport,
-  MemoryProfile,
-  Sample,
-  State,
-} from './types.ts';
+import type { CellId, Decision, ExpertId, Lane, LeaseId, MemoryProfile, Sample, State } from './types.ts';
 
 /** One clock that never goes back: Unix time at the start of the process plus monotonic time since, in ms. */
 export interface Clock {
@@ -125,7 +116,8 @@ export type Answer =
 
 export interface RunReport {
   readonly answer: Answer;
-  /** Time of each stage in ms, as the cell measured it: `queue`, `tokenize`, `run`; `prefill` and `decode` of text. */
+  /** Time of each stage in ms, as the cell measured it: `queue`, `tokenize`, `run`; `prefill` and `decode` of text;
+   * `resume` where weights had to be brought back. */
   readonly stages: Readonly<Record<string, number>>;
   /** Bytes that the expert keeps for later requests (keys and values of what was said) and could give back. */
   readonly keptBytes: number;
@@ -133,13 +125,13 @@ export interface RunReport {
 
 /** Child processes that host experts. All promises reject with an AgentError. */
 export interface Runtime {
-  /** Loads an expert in a cell, which is started if it is not up. */
+  /** Loads an expert in a cell, which is started if it is not up; one that is parked there is read into the page cache. */
   load(cell: CellId, lane: Lane, expert: ExpertId): Promise<LoadReport>;
   /**
    * Releases an expert; or only its weights, which come back when it runs (parking); or only what it keeps for later.
-   * Resolves with the cell's PSS right after, null for "no data". Rejects with `not_parkable`, which changes nothing.
+   * Rejects with `not_parkable`, which changes nothing.
    */
-  unload(cell: CellId, expert: ExpertId, part: Part): Promise<number | null>;
+  unload(cell: CellId, expert: ExpertId, part: Part): Promise<Unloaded>;
   /** Runs one lease. `onDelta` gets pieces of text as they come (generation only). */
   run(call: RunCall, onDelta: (piece: Piece) => void): Promise<RunReport>;
   /** Asks a run to end early; its promise still settles. */
@@ -150,8 +142,16 @@ export interface Runtime {
   pids(): ReadonlyMap<CellId, number>;
 }
 
-/** What of an expert is given back. */
-export type Part = 'all' | 'weights' | 'kept';
+/** How it is right after. null is "no data". */
+export interface Unloaded {
+  /** PSS of the cell. */
+  readonly cellBytes: number | null;
+  /** Of a parked expert. */
+  readonly weights: ParkedWeights | null;
+}
+
+/** What of an expert is given back; `pages`: what the page cache holds of a parked one. */
+export type Part = 'all' | 'weights' | 'kept' | 'pages';
 
 export interface RunCall {
   readonly cell: CellId;
@@ -160,8 +160,18 @@ export interface RunCall {
   readonly ask: Ask;
 }
 
-/** Told when a cell's process has ended, however it did. */
-export type OnCellExit = (cell: CellId, cause: string) => void;
+/** Told when a cell's process has ended, however it did; `oomKilled`: by the kernel, for want of memory. */
+export type OnCellExit = (cell: CellId, cause: string, oomKilled: boolean) => void;
+
+/** Told when it changed notably how much of a parked expert comes from the page cache, and how much from the disk. */
+export type OnCached = (cell: CellId, expert: ExpertId, cached: Cached) => void;
+
+export interface Cached {
+  /** What will be needed of it. */
+  readonly bytes: number;
+  /** Of that, what is not in the page cache. */
+  readonly coldBytes: number;
+}
 
 // ---- the record -----------------------------------------------------------------------------------------------
 
@@ -197,13 +207,15 @@ export interface Memory {
   keepProfile(digest: string, profile: MemoryProfile): void;
   prototypes(digest: string, embedderDigest: string): readonly Int8Array[] | null;
   keepPrototypes(digest: string, embedderDigest: string, prototypes: readonly Int8Array[]): void;
+  /** The experts that were chosen last, up to `limit` of them, oldest first. */
+  recentExperts(limit: number): readonly ExpertId[];
 }
 
 // ---- experts on the disk --------------------------------------------------------------------------------------
 
 export interface Catalog {
   /**
-   * Checks size and sha256 of every file, once a process; rejects with an AgentError that names the file, and with a
+   * Checks size and sha256 of every file, once a process and again where one was touched; rejects with an AgentError that names the file, and with a
    * retryable one where the package that is here now is not the one of this digest.
    */
   verify(expert: ExpertId, digest: string): Promise<void>;

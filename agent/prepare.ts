@@ -6,6 +6,8 @@ import { readFileSync, writeFileSync, writeSync } from 'node:fs';
 import { setPriority } from 'node:os';
 import { join } from 'node:path';
 import { isatty } from 'node:tty';
+import type { Manifest } from './catalog/manifest.ts';
+import type { Decoder } from './catalog/prepared.ts';
 import { AgentError, toFailure } from './errors.ts';
 import { openLibc } from './linux/libc.ts';
 import { readPeakRssBytes } from './linux/process.ts';
@@ -67,8 +69,23 @@ async function editGraph(job: Job): Promise<Outcome> {
 async function runCanary({ manifest, directory, target, exact }: Job): Promise<Outcome> {
   const { compare } = await import('./runtime/canary.ts');
   const { why, ...figures } = await compare({ manifest, directory, target, copy: MODEL, exact });
-  const canary = { ...figures, peakBytes: readPeakRssBytes('self') };
+  const decoder = why === null ? await seeDecoder(manifest, join(target, MODEL)) : null;
+  const canary = { ...figures, decoder, peakBytes: readPeakRssBytes('self') };
   return { kind: 'made', steps: [{ name: 'canary', done: why === null, why }], files: [], exact, canary };
+}
+
+/** As a cell opens it; null where that is not possible: then the cell says why. */
+async function seeDecoder(manifest: Manifest, file: string): Promise<Decoder | null> {
+  const [{ openNativeApi }, { NativeModel }] = await Promise.all([
+    import('./runtime/native/api.ts'),
+    import('./runtime/native/model.ts'),
+  ]);
+  const api = await openNativeApi();
+  const model = api && (await NativeModel.open(api, manifest, file, 1).catch(() => null));
+  if (model === null) return null;
+  const { decoder } = model;
+  await model.release();
+  return decoder;
 }
 
 function without(name: Step['name'], why: string): Outcome {

@@ -4,18 +4,8 @@
  * A cell is charged the larger of what was measured and what its experts are known to take, so bytes of an unload stay
  * charged until a measurement saw them return. Loads under way come on top with their reservation.
  */
-import type {
-  Cell,
-  CellId,
-  Entry,
-  Expert,
-  ExpertId,
-  Lease,
-  LeaseId,
-  LoadReport,
-  MemoryProfile,
-  State,
-} from './types.ts';
+import type { LoadReport } from './events.ts';
+import type { Cell, CellId, Entry, Expert, ExpertId, Lease, LeaseId, MemoryProfile, State } from './types.ts';
 
 /** Mapped weights count as far as they were touched: at least this share is, once a session was built. */
 const LEAST_SHARE = 0.25;
@@ -68,9 +58,9 @@ export function isUnloadingIn(state: State, cell: CellId): boolean {
   );
 }
 
-/** Bytes that an expert holds in memory: what its load was measured to take, and room for keys and values. */
-export function footprintBytes({ memory, cacheBytes }: Expert): number {
-  return memory.residentBytes + cacheBytes;
+/** Bytes that an expert holds in memory: what its load was measured to take, room for keys and values, and a margin. */
+export function footprintBytes({ memory, cacheBytes, marginBytes }: Expert): number {
+  return memory.residentBytes + cacheBytes + marginBytes;
 }
 
 /** Taken to stay of what was never parked before, as a share: sessions, tokenizer, what cannot leave. */
@@ -101,6 +91,17 @@ export function loadNeedBytes(expert: Expert): number {
 /** Bytes that a cell counts for: see the head of this file. */
 export function cellCharge(state: State, cell: Cell): number {
   return charge(cell, entriesIn(state, cell.id));
+}
+
+/** Bytes that a cell is expected to measure at rest: as it is charged, without the room that nobody has taken yet. */
+export function expectedBytes(state: State, cell: Cell): number {
+  let total = cell.baseBytes;
+  for (const entry of entriesIn(state, cell.id)) {
+    const { residency, expert, keptBytes } = entry;
+    if (residency.state === 'parked') total += parkedBytesOf(entry);
+    else if (residency.state !== 'loading') total += expert.memory.residentBytes + keptBytes;
+  }
+  return total;
 }
 
 /** Bytes of a bare cell and of what its experts are known to take; loads under way are not among them. */

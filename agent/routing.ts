@@ -11,11 +11,14 @@
  */
 
 import { beginAnswer } from './assistants.ts';
+import { isNear, readyMs } from './costs.ts';
 import type { Draft } from './draft.ts';
 import { failures, loadingOf } from './failures.ts';
-import { isRaised, loadMsNow, sayLoadCost } from './heat.ts';
+import { noteHit } from './guesses.ts';
+import { afterChoice } from './habits.ts';
+import { isRaised, sayLoadCost } from './heat.ts';
 import { detectorIn, speaks } from './language.ts';
-import { cellOf, isInMemory, isLoadingIn, leasesIn } from './residency.ts';
+import { cellOf, isLoadingIn, leasesIn } from './residency.ts';
 import type {
   Candidate,
   Choice,
@@ -147,7 +150,10 @@ function combine(draft: Draft, candidates: readonly Candidate[], loadCost: numbe
   return draft.policy.combiner(candidates, {
     minScore,
     tieMargin: tieMargin * loadCost,
-    isResident: (id) => isResident(draft, id),
+    isResident: (id) => {
+      const entry = draft.entry(id);
+      return entry !== undefined && isNear(draft.state, entry);
+    },
   });
 }
 
@@ -161,12 +167,6 @@ function tellWhatStayed(draft: Draft, candidates: readonly Candidate[], picked: 
   draft.because(
     `${picked.expert} is resident and stays, though ${cool.expert} is ${ahead} ahead: ${sayLoadCost(loadCost)}`,
   );
-}
-
-function isResident(draft: Draft, expert: ExpertId): boolean {
-  const entry = draft.entry(expert);
-  // A parked expert is back in milliseconds: for whoever has to choose, it is here.
-  return entry !== undefined && isInMemory(entry);
 }
 
 function speakerOf(draft: Draft, expert: ExpertId, language: string | null): boolean {
@@ -235,6 +235,7 @@ function choose(
     draft.because(sayLoadCost(draft.state.loadCost));
   }
   draft.putRequest(request.id, beginAnswer(draft, expert));
+  draft.set({ habits: afterChoice(draft.state.habits, expert.id) });
 }
 
 function choiceOf(
@@ -244,7 +245,7 @@ function choiceOf(
   candidates: readonly Candidate[],
   router: string,
 ): Choice {
-  const resident = expert !== null && isResident(draft, expert.id);
+  const entry = expert === null ? undefined : draft.entry(expert.id);
   return {
     request: request.id,
     expert: expert?.id ?? null,
@@ -252,7 +253,7 @@ function choiceOf(
     candidates: candidates.slice(0, 8),
     router,
     language: request.features.language,
-    predictedLoadMs: expert === null || resident ? 0 : loadMsNow(draft.state, expert),
+    predictedLoadMs: entry === undefined ? 0 : readyMs(draft.state, entry),
     residency: expert === null ? null : whereIs(draft, expert.id),
   };
 }
@@ -346,7 +347,9 @@ function grantAnswer(
 
 /** What the residency policy will know: an embedding is a use as an answer is. */
 function noteUse(draft: Draft, expert: ExpertId): void {
-  const uses = (draft.entry(expert)?.uses ?? 0) + 1;
+  const entry = draft.entry(expert);
+  if (entry !== undefined) noteHit(draft, entry);
+  const uses = (entry?.uses ?? 0) + 1;
   draft.putEntry(expert, { lastUsedMs: draft.state.nowMs, uses, ageAtUse: draft.state.evictionAge });
 }
 

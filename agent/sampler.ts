@@ -37,11 +37,25 @@ export class Sampler {
   }
 
   look(): void {
-    const sample = this.#monitor.sample();
-    this.#latest = sample;
+    const sample = this.#sample();
     const atMs = this.#clock.nowMs();
     const quiet = this.#last !== null && atMs - this.#last.atMs < QUIET_MS;
     if (quiet && !isNotable(sample, this.#last?.sample ?? null)) return;
+    this.#report(sample, atMs);
+  }
+
+  /** Because of an alarm: what is seen is told, whatever it is. Does nothing before the start and after the end. */
+  lookNow(): void {
+    if (this.#timer !== null) this.#report(this.#sample(), this.#clock.nowMs());
+  }
+
+  #sample(): Sample {
+    const sample = this.#monitor.sample();
+    this.#latest = sample;
+    return sample;
+  }
+
+  #report(sample: Sample, atMs: number): void {
     this.#last = { sample, atMs };
     this.#tell(sample);
   }

@@ -3,13 +3,14 @@
  * `agent.ts` implements it over the loop.
  */
 import type { Device } from './device.ts';
+import type { Event } from './events.ts';
 import type { Piece } from './generation.ts';
 import type { Answer, Ask, Passage } from './ports.ts';
 import type {
   Choice,
-  Event,
   ExpertId,
   Failure,
+  Guesses,
   Lane,
   LoadCost,
   Loading,
@@ -156,6 +157,10 @@ export interface ExpertView {
     readonly parkedBytes?: number | null;
     /** Why it cannot be parked. */
     readonly notParkable?: string | null;
+    /** While it is parked, what of it would come from the disk; null: it is not parked. */
+    readonly coldBytes?: number | null;
+    /** Reserved beyond what was measured, since the kernel killed its cell for want of memory. */
+    readonly marginBytes?: number;
   } | null;
   /** When it is unloaded if nobody asks for it again; null: never, or it is not in memory. */
   readonly idleUntilMs?: number | null;
@@ -201,7 +206,13 @@ export interface StateView {
     readonly id: string;
     readonly lane: string;
     readonly pid: number | null;
+    /** What it is charged with: measured or known, whichever is more, and what is reserved. */
     readonly bytes: number;
+    /** PSS at the last look, and of that what is backed by files and clean; null is "no data". */
+    readonly measuredBytes: number | null;
+    readonly fileBytes: number | null;
+    /** What it should measure at rest, by what its experts are known to take. */
+    readonly expectedBytes: number;
     readonly experts: readonly ExpertId[];
     readonly leases: number;
   }[];
@@ -220,6 +231,8 @@ export interface StateView {
     readonly evictions: number;
     readonly cellExits: number;
   };
+  /** What became of loads that nobody had asked for, since the agent started. */
+  readonly prefetch?: Guesses;
 }
 
 export interface LogHealth {

@@ -36,6 +36,8 @@ export function settingsOf(config: Config, device: DeviceMemory): Settings {
     idleMs: limits.idleMs,
     cellIdleMs: 30_000,
     parking: memory.parking,
+    prefetch: memory.prefetch,
+    swapDelayMs: limits.swapDelayMs,
     maxQueue: limits.maxQueue,
     maxCells: { fast: 2, heavy: 2 },
     cellConcurrency: { fast: 8, heavy: 2 },

@@ -76,6 +76,7 @@ async function run(layers: ConfigLayers, version: string, io: Io): Promise<numbe
     { Cells },
     { openLogger },
     { openMonitor },
+    { openAlarm },
     { StorageMeter },
     { Preparation },
     { Store },
@@ -85,6 +86,7 @@ async function run(layers: ConfigLayers, version: string, io: Io): Promise<numbe
     import('./cells/cells.ts'),
     import('./logging.ts'),
     import('./monitor/open.ts'),
+    import('./monitor/alarm/alarm.ts'),
     import('./monitor/storage.ts'),
     import('./preparation/preparation.ts'),
     import('./store/store.ts'),
@@ -127,6 +129,7 @@ async function run(layers: ConfigLayers, version: string, io: Io): Promise<numbe
       readConfig: () => loadConfig(layers),
       openRuntime: (hooks) => new Cells({ command: cellWithFolder(stateDir), log, ...hooks }),
       openMonitor: (pids) => openMonitor(pids, storage),
+      openAlarm: (onAlarm) => openAlarm({ onAlarm, log }),
       preparation: new Preparation({
         directory: join(stateDir, 'prepared'),
         command: { ...prepareCommand(), env: cellEnvironment(process.env) },

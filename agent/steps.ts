@@ -64,6 +64,10 @@ export type Step =
   | { readonly type: 'park'; readonly expert: ExpertId; readonly cell: CellId }
   /** What the expert keeps for later requests is given back; it stays in memory. */
   | { readonly type: 'trim'; readonly expert: ExpertId; readonly cell: CellId }
+  /** The page cache forgets a parked expert, rather than one that will be needed sooner. */
+  | { readonly type: 'chill'; readonly expert: ExpertId; readonly cell: CellId }
+  /** A parked expert is read into the page cache. */
+  | { readonly type: 'warm'; readonly expert: ExpertId; readonly cell: CellId }
   | { readonly type: 'stop'; readonly cell: CellId; readonly kill: boolean };
 
 /** What a client that must come back is told. */

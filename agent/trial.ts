@@ -4,10 +4,10 @@ import type { Manifest } from './catalog/manifest.ts';
 import type { CellLog } from './cells/cell.ts';
 import { Cells } from './cells/cells.ts';
 import { AgentError } from './errors.ts';
+import type { LoadReport } from './events.ts';
 import { cellCommand } from './files.ts';
 import { AS_MADE } from './generation.ts';
 import type { Answer, Ask } from './ports.ts';
-import type { LoadReport } from './types.ts';
 
 export interface TriedExpert {
   /** null where the system does not say. */
@@ -36,6 +36,7 @@ export async function tryExpert(directory: string, manifest: Manifest): Promise<
     command: cellCommand(),
     locate: () => ({ directory, manifest, prepared: null, cacheBytes: CACHE_BYTES }),
     log: SILENT,
+    onCached: () => {},
     onExit: () => {},
   });
   const timer = setTimeout(() => cells.stop(CELL, true), TRIAL_MS);

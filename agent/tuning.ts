@@ -22,6 +22,10 @@ export interface Settings {
   readonly cellIdleMs: number;
   /** Experts are parked before they are unloaded, where that can be done. */
   readonly parking: boolean;
+  /** What is likely to be needed next is loaded while there is room for it. */
+  readonly prefetch: boolean;
+  /** How long a request may wait for an expert while others, which are in memory, go on answering. */
+  readonly swapDelayMs: number;
   readonly maxQueue: number;
   readonly maxCells: PerLane;
   /** Leases at once in one cell. */

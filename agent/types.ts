@@ -9,7 +9,7 @@
 import type { LoadCost, Pressure, Sample } from './device.ts';
 import type { Loading, Step } from './steps.ts';
 import type { CellId, ExpertId, Failure, Lane, LeaseId, RequestId } from './terms.ts';
-import type { PolicyNames, Settings } from './tuning.ts';
+import type { Settings } from './tuning.ts';
 
 export type { CellId, ExpertId, Failure, Lane, LeaseId, RequestId };
 
@@ -71,8 +71,12 @@ export interface Expert {
   readonly weightBytes: number;
   /** Most bytes of keys and values of a language model: reserved for as long as it is in memory. */
   readonly cacheBytes: number;
+  /** Reserved beyond all that was measured: the kernel killed its cell for want of memory. */
+  readonly marginBytes: number;
   /** Its weights are worth parking, where the device can do that. */
   readonly parkable: boolean;
+  /** Answers in its place where memory is short, and says so; null: nobody does. */
+  readonly fallback: ExpertId | null;
   /** Its input holds the request's embedding: the embedder runs first, if it is resident. */
   readonly needsEmbedding: boolean;
   /** It finds the sources, and another expert speaks: `base`, or the generalist where that is null. */
@@ -125,6 +129,10 @@ export interface Entry {
   readonly keptBytes: number;
   /** What stayed in memory when it was parked last; null: it never was. */
   readonly parkedBytes: number | null;
+  /** While it is parked: what of it is not in the page cache, as far as its cell has told. */
+  readonly coldBytes: number;
+  /** Loaded because it was likely to be needed next, and not asked for since. */
+  readonly guessed: boolean;
   /** Why it cannot be parked; null while nothing is known against it. */
   readonly parkFailure: Failure | null;
 }
@@ -132,6 +140,8 @@ export interface Entry {
 export type Fate =
   | { readonly kind: 'unload' }
   | { readonly kind: 'park' }
+  /** What it says is not to be trusted any more. */
+  | { readonly kind: 'discard' }
   | { readonly kind: 'remove' }
   | { readonly kind: 'replace'; readonly by: Expert };
 
@@ -151,6 +161,8 @@ export interface Cell {
   readonly stopping: boolean;
   /** Since when it hosts nothing; null while it does. */
   readonly emptySinceMs: number | null;
+  /** Of `measuredBytes`, what the kernel may drop by itself; null is "no data". */
+  readonly fileBytes: number | null;
 }
 
 /** The right to run on an expert. A leased expert is never evicted; every lease has a deadline. */
@@ -233,8 +245,28 @@ export interface State {
   readonly restUntilMs: number;
   /** Rises to the value of what is evicted (GreedyDual-Size-Frequency's L). */
   readonly evictionAge: number;
+  readonly habits: Habits;
+  readonly guesses: Guesses;
   readonly nextCell: number;
   readonly nextLease: LeaseId;
+}
+
+/** Which expert follows which: what is likely to be needed next. */
+export interface Habits {
+  /** Chosen last; null: none yet. */
+  readonly last: ExpertId | null;
+  /** How often, of late, an expert came after another: `after.get(first)?.get(next)`. Older times count for less. */
+  readonly after: ReadonlyMap<ExpertId, ReadonlyMap<ExpertId, number>>;
+  /** A guess at what comes after `last` is still to be made. */
+  readonly isOpen: boolean;
+}
+
+/** What became of loads that nobody had asked for. */
+export interface Guesses {
+  readonly loads: number;
+  readonly hits: number;
+  /** Loaded, and left again without having been asked. */
+  readonly wastedBytes: number;
 }
 
 export interface Pending {
@@ -243,104 +275,6 @@ export interface Pending {
   readonly doneBytes: number;
   readonly totalBytes: number | null;
   readonly error: Failure | null;
-}
-
-// ---- events in ------------------------------------------------------------------------------------------------
-
-export type Event = { readonly atMs: number } & (
-  | { readonly type: 'configured'; readonly settings: Settings; readonly policies: PolicyNames }
-  | { readonly type: 'installed'; readonly expert: Expert }
-  | { readonly type: 'removed'; readonly expert: ExpertId }
-  | { readonly type: 'pending'; readonly expert: ExpertId; readonly pending: Pending }
-  | {
-      readonly type: 'learned';
-      readonly lease: LeaseId;
-      readonly expert: ExpertId;
-      readonly prototypes: readonly Int8Array[] | null;
-      readonly error: Failure | null;
-    }
-  | {
-      readonly type: 'request';
-      readonly request: RequestId;
-      readonly want: Want;
-      readonly model: ExpertId | null;
-      readonly features: Features;
-      readonly waitMs: number | null;
-      /** See `Entry`. */
-      readonly keepAliveMs: number | null;
-    }
-  | {
-      readonly type: 'features';
-      readonly request: RequestId;
-      /** null: the embedder left before it could be asked (step `route`). */
-      readonly lease: LeaseId | null;
-      readonly embedding: Int8Array | null;
-      /** null: nobody looked, or nobody could say. */
-      readonly language: string | null;
-      readonly error: Failure | null;
-    }
-  | { readonly type: 'hungUp'; readonly request: RequestId }
-  | { readonly type: 'released'; readonly lease: LeaseId; readonly outcome: Outcome }
-  | { readonly type: 'loaded'; readonly expert: ExpertId; readonly cell: CellId; readonly report: LoadReport }
-  | { readonly type: 'loadFailed'; readonly expert: ExpertId; readonly cell: CellId; readonly error: Failure }
-  | {
-      readonly type: 'unloaded';
-      readonly expert: ExpertId;
-      readonly cell: CellId;
-      readonly cellBytes: number | null;
-    }
-  | {
-      readonly type: 'parked';
-      readonly expert: ExpertId;
-      readonly cell: CellId;
-      readonly cellBytes: number | null;
-    }
-  | { readonly type: 'parkFailed'; readonly expert: ExpertId; readonly cell: CellId; readonly error: Failure }
-  | {
-      readonly type: 'trimmed';
-      readonly expert: ExpertId;
-      readonly cell: CellId;
-      readonly cellBytes: number | null;
-    }
-  | {
-      readonly type: 'unloadFailed';
-      readonly expert: ExpertId;
-      readonly cell: CellId;
-      readonly error: Failure;
-    }
-  | {
-      readonly type: 'cellExited';
-      readonly cell: CellId;
-      readonly cause: string;
-      readonly answered: readonly RequestId[];
-    }
-  | { readonly type: 'sample'; readonly sample: Sample }
-  | {
-      readonly type: 'command';
-      readonly command: 'load' | 'park' | 'unload' | 'pin' | 'unpin' | 'clear';
-      readonly expert: ExpertId;
-    }
-  | { readonly type: 'tick' }
-);
-
-export interface LoadReport {
-  /** PSS of the cell before and after, and its highest RSS in between less the RSS before; null is "no data". */
-  readonly beforeBytes: number | null;
-  readonly afterBytes: number | null;
-  readonly peakBytes: number | null;
-  readonly loadMs: number;
-}
-
-/** How a lease ended. */
-export interface Outcome {
-  readonly ok: boolean;
-  readonly error: Failure | null;
-  /** Time of each stage in ms: `queue`, `tokenize`, `run`, `total`. */
-  readonly stages: Readonly<Record<string, number>>;
-  /** See `Entry`; null: nobody said, so it is what it was. */
-  readonly keptBytes: number | null;
-  /** Sources that a `retrieve` found: with none its answer is final. */
-  readonly sources: number;
 }
 
 // ---- steps out ------------------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ import { blame } from './crashes.ts';
 import type { Draft } from './draft.ts';
 import {
   bytesReturning,
+  chill,
   evict,
   isEvictable,
   mayPark,
@@ -19,14 +20,19 @@ import {
 import { failures, loadingOf, mb } from './failures.ts';
 import { isSense } from './language.ts';
 import { forgetLessons, learn } from './lessons.ts';
+import { prefetch } from './prefetch.ts';
 import { overBudgetBytes, shortageBytes } from './pressure.ts';
+import { recycleGrown } from './recycling.ts';
 import { hasWaiter, isInMemory, leasesOn, oldestLease } from './residency.ts';
 import { grantWaiting } from './routing.ts';
+import { refuseOrReplace } from './stand-ins.ts';
+import { nextTurnMs } from './turns.ts';
 import type { Entry, Lease, Residency, State } from './types.ts';
 
 const FATE_WORDS = {
   unload: 'asked for by hand',
   park: 'asked for by hand',
+  discard: 'its weights are not what they were',
   remove: 'it is no longer wanted on this device',
   replace: 'another version takes its place',
 } as const;
@@ -39,6 +45,7 @@ export function settle(draft: Draft, looked: boolean): void {
   endOverdueWork(draft);
   endOverdueLeases(draft);
   giveBack(draft, looked);
+  if (looked && draft.state.pressure.level === 'high') chill(draft);
   meetFates(draft);
   grantWaiting(draft);
   serveWaiting(draft);
@@ -47,7 +54,9 @@ export function settle(draft: Draft, looked: boolean): void {
   loadWanted(draft);
   learn(draft);
   unloadIdle(draft);
+  if (looked) recycleGrown(draft);
   stopIdleCells(draft);
+  prefetch(draft);
 }
 
 function serveWaiting(draft: Draft): void {
@@ -135,7 +144,7 @@ function meetFates(draft: Draft): void {
       continue;
     }
     if (residency.state !== 'absent' && residency.state !== 'quarantined') continue;
-    if (fate.kind === 'unload') {
+    if (fate.kind === 'unload' || fate.kind === 'discard') {
       draft.putEntry(expert.id, { fate: null });
       continue;
     }
@@ -168,25 +177,24 @@ function renewed(expert: Entry['expert']): Partial<Entry> {
     lastError: null,
     parkedBytes: null,
     parkFailure: null,
+    coldBytes: 0,
+    guessed: false,
   };
 }
 
 /** Requests whose wait is over: 503, with what is known of the time it will take. True if there were any. */
 function refuseLateWaiters(draft: Draft): boolean {
-  const before = draft.state.requests.size;
+  let refused = false;
   for (const request of [...draft.state.requests.values()]) {
     const { phase } = request;
     if (phase.name !== 'waiting' || draft.state.nowMs < request.waitUntilMs) continue;
     const loading = loadingOf(draft.state, phase.expert);
     const retryMs = Math.max(MIN_RETRY_MS, Math.ceil((loading.etaSeconds ?? 0) * 1000));
-    draft.reject(
-      request.id,
-      failures.stillLoading(phase.expert, whyWaiting(draft.state, phase.expert)),
-      retryMs,
-      loading,
-    );
+    const failure = failures.stillLoading(phase.expert, whyWaiting(draft.state, phase.expert));
+    refuseOrReplace(draft, request.id, failure, retryMs, loading);
+    refused = true;
   }
-  return draft.state.requests.size < before;
+  return refused;
 }
 
 function whyWaiting(state: State, expert: string): string {
@@ -245,6 +253,7 @@ export function nextDueMs(state: State): number {
   if (state.restUntilMs > state.nowMs) consider(state.restUntilMs);
   for (const request of state.requests.values())
     if (request.phase.name === 'waiting') consider(request.waitUntilMs);
+  consider(nextTurnMs(state));
   for (const lease of state.leases.values()) if (!ends(lease.cell)) consider(lease.deadlineMs);
   for (const entry of state.experts.values()) {
     const { residency, notBeforeMs } = entry;

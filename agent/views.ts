@@ -7,6 +7,7 @@ import {
   cellOf,
   committedBytes,
   entriesIn,
+  expectedBytes,
   leasesIn,
   leasesOn,
   measuredBytes,
@@ -65,6 +66,8 @@ function installedView(state: State, entry: Entry, found: OnDisk | null): Expert
       cacheBytes: expert.cacheBytes,
       keptBytes: entry.keptBytes,
       parkedBytes: entry.parkedBytes,
+      marginBytes: expert.marginBytes,
+      coldBytes: residency.state === 'parked' ? entry.coldBytes : null,
       notParkable: entry.parkFailure?.message ?? null,
     },
     idleUntilMs: idleUntilMs(state, entry),
@@ -149,6 +152,9 @@ export function stateView({ state, device, pids, policies, log, counts }: StateV
       lane: cell.lane,
       pid: pids.get(cell.id) ?? null,
       bytes: cellCharge(state, cell),
+      measuredBytes: cell.measuredBytes === 0 ? null : cell.measuredBytes,
+      expectedBytes: expectedBytes(state, cell),
+      fileBytes: cell.fileBytes,
       experts: entriesIn(state, cell.id).map((entry) => entry.expert.id),
       leases: leasesIn(state, cell.id),
     })),
@@ -157,5 +163,6 @@ export function stateView({ state, device, pids, policies, log, counts }: StateV
     policies,
     log,
     counts,
+    prefetch: state.guesses,
   };
 }

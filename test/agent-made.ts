@@ -2,10 +2,11 @@
 import { mkdirSync, mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Agent, type AgentOptions, type AgentRuntime } from '../agent/agent.ts';
+import { Agent } from '../agent/agent.ts';
 import type { Manifest } from '../agent/catalog/manifest.ts';
 import { loadConfig } from '../agent/configuration.ts';
 import { openLogger } from '../agent/logging.ts';
+import type { AgentOptions, AgentRuntime } from '../agent/parts.ts';
 import type { Answer, OnCellExit } from '../agent/ports.ts';
 import { committedBytes } from '../agent/residency.ts';
 import type { AskRequest, Refusal, Reply } from '../agent/service.ts';
@@ -54,7 +55,7 @@ export class MadeAgent {
     let exited: OnCellExit = () => {};
     this.runtime = new FakeCells({
       experts: new Map(scripted),
-      onExit: (cell, cause) => exited(cell, cause),
+      onExit: (cell, cause, oomKilled) => exited(cell, cause, oomKilled),
     });
     this.agent = new Agent({
       config: this.config(config),
@@ -116,6 +117,7 @@ export class MadeAgent {
     return {
       agentBytes: 60 * MB,
       cellBytes: new Map(),
+      cellFileBytes: new Map(),
       availableBytes: this.device.availableBytes,
       totalBytes: 8_000 * MB,
       psiSomeAvg10: 0,

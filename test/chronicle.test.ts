@@ -2,8 +2,9 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Chronicle } from '../agent/chronicle.ts';
 import { initialState } from '../agent/decide.ts';
+import type { Event } from '../agent/events.ts';
 import { openLogger } from '../agent/logging.ts';
-import type { Decision, Event, Step } from '../agent/types.ts';
+import type { Decision, Step } from '../agent/types.ts';
 import { features, settings } from './core/made.ts';
 
 const state = initialState(settings(), 1);
@@ -24,7 +25,14 @@ const EVENTS = {
   },
   loaded: { type: 'loaded', expert: 'a', cell: 'fast-1', report, atMs: 0 },
   loadFailed: { type: 'loadFailed', expert: 'a', cell: 'fast-1', error, atMs: 0 },
-  cellExited: { type: 'cellExited', cell: 'fast-1', cause: 'killed by SIGSEGV', answered: [], atMs: 0 },
+  cellExited: {
+    type: 'cellExited',
+    cell: 'fast-1',
+    cause: 'killed by SIGSEGV',
+    oomKilled: false,
+    answered: [],
+    atMs: 0,
+  },
   command: { type: 'command', command: 'load', expert: 'a', atMs: 0 },
 } as const satisfies Record<string, Event>;
 

@@ -4,6 +4,7 @@ import { chatAbout } from '../agent/asks.ts';
 import { initialState } from '../agent/decide.ts';
 import { Desk } from '../agent/desk.ts';
 import { AgentError } from '../agent/errors.ts';
+import type { Event } from '../agent/events.ts';
 import { Executor } from '../agent/execute.ts';
 import { Loop } from '../agent/loop.ts';
 import { perceive } from '../agent/perception.ts';
@@ -11,7 +12,7 @@ import type { Answer, Ask } from '../agent/ports.ts';
 import { committedBytes } from '../agent/residency.ts';
 import type { Refusal, Reply } from '../agent/service.ts';
 import type { Settings } from '../agent/tuning.ts';
-import type { Event, Expert } from '../agent/types.ts';
+import type { Expert } from '../agent/types.ts';
 import { policyOf } from '../policies/index.ts';
 import { expert, MB, names, settings } from './core/made.ts';
 import { FakeStore } from './fakes/log.ts';
@@ -108,7 +109,7 @@ export class Engine {
           },
         ]),
       ),
-      onExit: (cell, cause) => this.#executor.cellExited(cell, cause),
+      onExit: (cell, cause, oomKilled) => this.#executor.cellExited(cell, cause, oomKilled),
     });
     this.loop = new Loop({
       state: initialState(settings({ budgetBytes: 500 * MB, idleMs: 0, ...options.settings }), 60 * MB),

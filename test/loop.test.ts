@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { initialState } from '../agent/decide.ts';
+import type { Event } from '../agent/events.ts';
 import { Loop } from '../agent/loop.ts';
 import type { Clock, Log, LogEntry } from '../agent/ports.ts';
-import type { Event } from '../agent/types.ts';
 import { policyOf } from '../policies/index.ts';
 import { expert, features, MB, names, settings } from './core/made.ts';
 

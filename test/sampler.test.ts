@@ -10,6 +10,7 @@ function sampleOf(availableBytes: number): Sample {
   return {
     agentBytes: 60 * MB,
     cellBytes: new Map(),
+    cellFileBytes: new Map(),
     availableBytes,
     totalBytes: 8_000 * MB,
     psiSomeAvg10: 0,
@@ -64,6 +65,21 @@ test('the latest look is known whether it was told or not', () => {
   see(next);
   sampler.look();
   assert.deepEqual([told.length, sampler.latest], [1, next]);
+});
+
+test('an alarm takes a look at once and tells it, whatever it shows, while the sampler runs', (context) => {
+  context.mock.timers.enable({ apis: ['setInterval'] });
+  const { sampler, told, looks } = setUp();
+  sampler.lookNow();
+  assert.equal(looks(), 0, 'nobody is there to hear it yet');
+  sampler.start(2_000);
+  sampler.lookNow();
+  assert.deepEqual([looks(), told.length, sampler.latest], [2, 2, told[1]]);
+  sampler.look();
+  assert.equal(told.length, 2, 'the next look has to tell something new again');
+  sampler.stop();
+  sampler.lookNow();
+  assert.equal(looks(), 3);
 });
 
 test('it looks at once and then at the period of its last start, until it is stopped', () => {

@@ -5,11 +5,13 @@
  */
 import type { Config } from '../config.ts';
 import { AgentError, toFailure } from '../errors.ts';
+import type { Event } from '../events.ts';
 import type { Catalog, Clock, Memory } from '../ports.ts';
-import type { Event, ExpertId, Failure } from '../types.ts';
+import type { ExpertId, Failure } from '../types.ts';
+import { areUntouched, type Traces } from '../untouched.ts';
 import { expertOf } from './facts.ts';
 import { fetchPackage } from './fetch.ts';
-import { badExpert, type Package, readPackage, verifyPackage } from './package.ts';
+import { badExpert, type Package, readPackage, tracesOf, verifyPackage } from './package.ts';
 import { type Places, type Stock, takeStock, type Wanted } from './stock.ts';
 
 type Untimed<E> = E extends unknown ? Omit<E, 'atMs'> : never;
@@ -38,7 +40,8 @@ const PROGRESS_STEP = 0.05;
 export class ExpertCatalog implements Catalog {
   readonly #options: CatalogOptions;
   readonly #packages = new Map<ExpertId, Package>();
-  readonly #verified = new Map<string, Promise<void>>();
+  /** By folder and digest: whose files were hashed, and what they were just before. */
+  readonly #verified = new Map<string, { readonly before: Traces; readonly checking: Promise<void> }>();
   readonly #fetches = new Map<ExpertId, { abort: AbortController; ended: Promise<void> }>();
   /** Told as pending and not installed since: to be taken back when nobody wants them any more. */
   readonly #announced = new Set<ExpertId>();
@@ -78,11 +81,15 @@ export class ExpertCatalog implements Catalog {
     }
     const key = `${found.directory} ${found.digest}`;
     const known = this.#verified.get(key);
-    if (known !== undefined) return known;
-    const checking = this.#check(found);
-    this.#verified.set(key, checking);
+    const now = tracesOf(found);
+    const isKnown = known !== undefined && areUntouched(known.before, now);
+    const checking = isKnown ? known.checking : this.#check(found);
+    this.#verified.set(key, { before: now, checking });
+    if (isKnown) return checking;
     // A failure is not remembered: the files may be mended before the next try.
-    checking.catch(() => this.#verified.delete(key));
+    checking.catch(() => {
+      if (this.#verified.get(key)?.checking === checking) this.#verified.delete(key);
+    });
     return checking;
   }
 
@@ -157,8 +164,10 @@ export class ExpertCatalog implements Catalog {
     const embedderDigest = embedder === null ? null : (this.#packages.get(embedder)?.digest ?? null);
     const pinned = wanted?.pinned ?? false;
     const contextTokens = wanted?.contextTokens ?? null;
+    const fallback = wanted?.fallback ?? null;
+    const facts = { memory, embedderDigest, pinned, contextTokens, fallback };
     try {
-      emit({ type: 'installed', expert: expertOf(one, { memory, embedderDigest, pinned, contextTokens }) });
+      emit({ type: 'installed', expert: expertOf(one, facts) });
       this.#announced.delete(one.manifest.id);
     } catch (error) {
       this.#tellPending(one.manifest.id, one.manifest.version, { state: 'failed', error: toFailure(error) });

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { hashRule, hashWords } from '../perception.ts';
 import type { Memory } from '../ports.ts';
-import type { Expert, MemoryProfile } from '../types.ts';
+import type { Expert, ExpertId, MemoryProfile } from '../types.ts';
 import type { Manifest } from './manifest.ts';
 import { badExpert, type Package, sha256 } from './package.ts';
 
@@ -28,12 +28,14 @@ export interface FactsOptions {
   readonly pinned: boolean;
   /** Tokens of prompt and answer that a language model is to have room for; null takes the default. */
   readonly contextTokens: number | null;
+  /** Who answers in its place where memory is short. */
+  readonly fallback: ExpertId | null;
 }
 
 /** Throws AgentError `bad_expert` where the router's words are not those of the manifest. */
 export function expertOf(
   found: Package,
-  { memory, embedderDigest, pinned, contextTokens }: FactsOptions,
+  { memory, embedderDigest, pinned, contextTokens, fallback }: FactsOptions,
 ): Expert {
   const { manifest, digest } = found;
   const { routing } = manifest;
@@ -50,6 +52,8 @@ export function expertOf(
       .filter(({ path }) => path.startsWith(modelStem(manifest)))
       .reduce((sum, { bytes }) => sum + bytes, 0),
     cacheBytes: cacheOf(manifest, contextTokens).bytes,
+    marginBytes: 0,
+    fallback,
     parkable: manifest.task === 'text-generation',
     needsEmbedding: manifest.task === 'retrieval',
     assistant: manifest.assistant === undefined ? null : { base: manifest.assistant.base ?? null },

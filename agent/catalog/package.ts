@@ -1,9 +1,10 @@
 /** Reads an expert's folder: the manifest, checked, and that every file it lists is there with its size. */
 import { createHash } from 'node:crypto';
-import { existsSync, lstatSync, readFileSync, realpathSync } from 'node:fs';
+import { existsSync, lstatSync, readFileSync, realpathSync, statSync } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { AgentError } from '../errors.ts';
+import type { Traces } from '../untouched.ts';
 import { checker } from '../validation.ts';
 import { type Manifest, type ManifestFile, ManifestSchema } from './manifest.ts';
 
@@ -129,6 +130,13 @@ function checkFile(root: string, file: ManifestFile, id: string): void {
 function sizeOf(path: string): number | null {
   const stat = lstatSync(path, { throwIfNoEntry: false });
   return stat?.isFile() === true ? stat.size : null;
+}
+
+/** What the file system tells of every file of a package, in the order of the manifest. */
+export function tracesOf({ manifest, directory }: Package): Traces {
+  return manifest.files.map(
+    ({ path }) => statSync(join(directory, path), { bigint: true, throwIfNoEntry: false }) ?? null,
+  );
 }
 
 /** Hashes every file of a package. Rejects with AgentError `bad_expert` that names the first file that differs. */

@@ -4,13 +4,14 @@ import { Duplex, Readable } from 'node:stream';
 import type { Manifest } from '../catalog/manifest.ts';
 import type { Prepared } from '../catalog/prepared.ts';
 import { AgentError } from '../errors.ts';
+import type { LoadReport } from '../events.ts';
 import type { Piece } from '../generation.ts';
-import { readOomKills } from '../linux/process.ts';
-import type { Ask, NamedTensor, RunCall, RunReport } from '../ports.ts';
-import type { CellId, ExpertId, Lane, LeaseId, LoadReport } from '../types.ts';
+import type { OomKills } from '../linux/oom-kills.ts';
+import type { Ask, Cached, NamedTensor, Part, RunCall, RunReport, Unloaded } from '../ports.ts';
+import type { CellId, ExpertId, Lane, LeaseId } from '../types.ts';
 import { Channel } from './channel.ts';
 import { cellEnvironment } from './environment.ts';
-import { describeEnd, type Ending } from './exit.ts';
+import { describeEnd, type Ending, wasKilledByOthers } from './exit.ts';
 import { readLines } from './output.ts';
 import { CHANNEL_FD, type FromCell, PROTOCOL, type ToCell } from './protocol.ts';
 import { readMessage } from './validate.ts';
@@ -47,7 +48,10 @@ export interface CellOptions {
   readonly log: CellLog;
   /** How long a polite stop may take before SIGKILL. */
   readonly stopGraceMs: number;
-  readonly onExit: (cause: string) => void;
+  readonly onCached: (expert: ExpertId, cached: Cached) => void;
+  /** Shared by all cells: a kill explains the death of one of them. */
+  readonly oomKills: OomKills;
+  readonly onExit: (cause: string, oomKilled: boolean) => void;
 }
 
 interface Call {
@@ -62,6 +66,8 @@ const DRAIN_MS = 500;
 export class Cell {
   readonly #options: CellOptions;
   readonly #calls = new Map<number, Call>();
+  /** Experts that it was ever told to load. */
+  readonly #known = new Set<ExpertId>();
   #child: ChildProcess | null = null;
   #channel: Channel | null = null;
   #nextCall = 1;
@@ -99,16 +105,17 @@ export class Cell {
 
   load(expert: ExpertId, found: ExpertPackage): Promise<LoadReport> {
     const { directory, manifest, prepared, cacheBytes } = found;
+    this.#known.add(expert);
     return this.#call(
       (call) => ({ type: 'load', call, expert, directory, manifest, prepared, cacheBytes }),
       (message) => (message.type === 'loaded' ? message.report : undefined),
     );
   }
 
-  unload(expert: ExpertId, part: 'all' | 'kept'): Promise<number | null> {
+  unload(expert: ExpertId, part: Part): Promise<Unloaded> {
     return this.#call(
       (call) => ({ type: 'unload', call, expert, part }),
-      (message) => (message.type === 'unloaded' ? message.cellBytes : undefined),
+      (message) => (message.type === 'unloaded' ? message.unloaded : undefined),
     );
   }
 
@@ -148,11 +155,12 @@ export class Cell {
   }
 
   #watchExit(child: ChildProcess): void {
-    const oomKillsBefore = readOomKills();
+    const { oomKills } = this.#options;
+    const killsAtStart = oomKills.count();
     child.on('exit', (code, signal) => {
-      const now = readOomKills();
-      const oomKills = oomKillsBefore === null || now === null ? null : now - oomKillsBefore;
-      this.#drain(child, describeEnd({ code, signal, ending: this.#ending, oomKills }));
+      const ending = this.#ending;
+      const oomKilled = wasKilledByOthers({ signal, ending }) && oomKills.explains(killsAtStart);
+      this.#drain(child, describeEnd({ code, signal, ending, oomKilled }), oomKilled);
     });
   }
 
@@ -184,6 +192,10 @@ export class Cell {
       this.#greet(message.protocol, startMs);
       return;
     }
+    if (message.type === 'cached') {
+      this.#tellCached(message.expert, message.cached);
+      return;
+    }
     const call = this.#calls.get(message.call);
     if (call === undefined) throw new AgentError('malformed', 'an answer to a call that is not open');
     if (message.type === 'failed') call.reject(AgentError.fromFailure(message.failure));
@@ -198,6 +210,14 @@ export class Cell {
       throw new AgentError('malformed', 'it speaks the protocol of another version; restart the agent');
     }
     log.info({ cell: id, pid: this.pid, startMs: Math.round(performance.now() - startMs) }, 'a cell is up');
+  }
+
+  /** In a later turn: the answer that came before it, with the same bytes maybe, is a promise that settles first. */
+  #tellCached(expert: ExpertId, cached: Cached): void {
+    if (!this.#known.has(expert)) throw new AgentError('malformed', 'a "cached" of an expert it never had');
+    setImmediate(() => {
+      if (!this.#ended) this.#options.onCached(expert, cached);
+    });
   }
 
   #distrust(error: unknown): void {
@@ -239,22 +259,22 @@ export class Cell {
   }
 
   /** Waits for what is left in the pipe, so that an answer that was sent before the end still counts. */
-  #drain(child: ChildProcess, cause: string): void {
-    const timer = setTimeout(() => this.#finish(cause), DRAIN_MS);
+  #drain(child: ChildProcess, cause: string, oomKilled: boolean): void {
+    const timer = setTimeout(() => this.#finish(cause, oomKilled), DRAIN_MS);
     child.once('close', () => {
       clearTimeout(timer);
-      this.#finish(cause);
+      this.#finish(cause, oomKilled);
     });
   }
 
   /** `onExit` comes before any handler of the rejected promises: those run after this turn. */
-  #finish(cause: string): void {
+  #finish(cause: string, oomKilled = false): void {
     if (this.#ended) return;
     this.#ended = true;
     if (this.#stopTimer !== null) clearTimeout(this.#stopTimer);
     for (const call of this.#calls.values()) call.reject(cellExited(this.#options.id, cause));
     this.#calls.clear();
-    this.#options.onExit(cause);
+    this.#options.onExit(cause, oomKilled);
   }
 }
 

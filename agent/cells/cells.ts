@@ -1,7 +1,10 @@
 /** The cells of an agent: `Runtime` over child processes. Never imports ONNX Runtime. */
+
+import type { LoadReport } from '../events.ts';
 import type { Piece } from '../generation.ts';
-import type { OnCellExit, RunCall, RunReport, Runtime } from '../ports.ts';
-import type { CellId, ExpertId, Lane, LeaseId, LoadReport } from '../types.ts';
+import { OomKills } from '../linux/oom-kills.ts';
+import type { Cached, OnCached, OnCellExit, Part, RunCall, RunReport, Runtime, Unloaded } from '../ports.ts';
+import type { CellId, ExpertId, Lane, LeaseId } from '../types.ts';
 import { Cell, type CellCommand, type CellLog, cellExited, type ExpertPackage } from './cell.ts';
 
 export interface CellsOptions {
@@ -10,8 +13,11 @@ export interface CellsOptions {
   readonly locate: (expert: ExpertId) => ExpertPackage;
   /** Called once for every cell that was started, before the handlers of its rejected promises run. */
   readonly onExit: OnCellExit;
+  readonly onCached: OnCached;
   readonly log: CellLog;
   readonly stopGraceMs?: number;
+  /** Where kills are counted; the kernel's own counters if it is not given. */
+  readonly oomKills?: OomKills;
 }
 
 const STOP_GRACE_MS = 2_000;
@@ -20,6 +26,7 @@ const REMEMBERED_EXITS = 1_000;
 
 export class Cells implements Runtime {
   readonly #options: CellsOptions;
+  readonly #oomKills: OomKills;
   readonly #cells = new Map<CellId, Cell>();
   /** Ids of cells that have ended, oldest first: an id is never used for a second process. */
   readonly #exited = new Set<CellId>();
@@ -28,6 +35,7 @@ export class Cells implements Runtime {
 
   constructor(options: CellsOptions) {
     this.#options = options;
+    this.#oomKills = options.oomKills ?? new OomKills();
   }
 
   async load(cell: CellId, lane: Lane, expert: ExpertId): Promise<LoadReport> {
@@ -35,7 +43,7 @@ export class Cells implements Runtime {
     return this.#start(cell, lane).load(expert, found);
   }
 
-  async unload(cell: CellId, expert: ExpertId, part: 'all' | 'kept'): Promise<number | null> {
+  async unload(cell: CellId, expert: ExpertId, part: Part): Promise<Unloaded> {
     return this.#running(cell).unload(expert, part);
   }
 
@@ -79,8 +87,18 @@ export class Cells implements Runtime {
     if (this.#closed) throw cellExited(id, 'the agent is shutting down');
     if (this.#exited.has(id)) throw cellExited(id, 'it has ended');
     const { command, log, stopGraceMs = STOP_GRACE_MS } = this.#options;
-    const onExit = (cause: string) => this.#forget(id, cause);
-    const cell = new Cell({ id, lane, command, log, stopGraceMs, onExit });
+    const onExit = (cause: string, oomKilled: boolean) => this.#forget(id, cause, oomKilled);
+    const onCached = (expert: ExpertId, cached: Cached) => this.#options.onCached(id, expert, cached);
+    const cell = new Cell({
+      id,
+      lane,
+      command,
+      log,
+      stopGraceMs,
+      oomKills: this.#oomKills,
+      onCached,
+      onExit,
+    });
     this.#cells.set(id, cell);
     cell.start();
     return cell;
@@ -92,13 +110,13 @@ export class Cells implements Runtime {
     return cell;
   }
 
-  #forget(id: CellId, cause: string): void {
+  #forget(id: CellId, cause: string, oomKilled: boolean): void {
     this.#cells.delete(id);
     this.#exited.add(id);
     const [oldest] = this.#exited;
     if (this.#exited.size > REMEMBERED_EXITS && oldest !== undefined) this.#exited.delete(oldest);
-    this.#options.log.info({ cell: id, cause }, 'a cell has ended');
-    this.#options.onExit(id, cause);
+    this.#options.log.info({ cell: id, cause, oomKilled }, 'a cell has ended');
+    this.#options.onExit(id, cause, oomKilled);
     if (this.#cells.size === 0) this.#whenEmpty?.();
   }
 }

@@ -5,8 +5,8 @@ export interface CellEnd {
   readonly signal: NodeJS.Signals | null;
   /** What the agent did to end it; null where it did nothing. */
   readonly ending: Ending | null;
-  /** How many processes the kernel killed for want of memory since the cell started; null is "no data". */
-  readonly oomKills: number | null;
+  /** The kernel counts a kill for want of memory that explains this end. */
+  readonly oomKilled: boolean;
 }
 
 export interface Ending {
@@ -15,14 +15,16 @@ export interface Ending {
   readonly kill: boolean;
 }
 
+/** Whether somebody else than the agent sent the one signal that the kernel sends for want of memory. */
+export function wasKilledByOthers({ signal, ending }: Pick<CellEnd, 'signal' | 'ending'>): boolean {
+  return signal === 'SIGKILL' && ending?.kill !== true;
+}
+
 /** For instance `killed by SIGSEGV`, `exit code 1`, `stopped by the agent`. */
-export function describeEnd({ code, signal, ending, oomKills }: CellEnd): string {
+export function describeEnd({ code, signal, ending, oomKilled }: CellEnd): string {
   const how = signal === null ? `exit code ${code}` : `killed by ${signal}`;
-  if (ending !== null) {
-    const asMeant = ending.kill ? signal === 'SIGKILL' : code === 0;
-    return asMeant ? ending.reason : `${ending.reason}, ${how}`;
-  }
-  if (signal !== 'SIGKILL' || oomKills === null || oomKills <= 0) return how;
-  const processes = oomKills === 1 ? 'one process' : `${oomKills} processes`;
-  return `${how}; the kernel ended ${processes} for want of memory since this cell started`;
+  const known = oomKilled ? `${how} for want of memory, as the kernel counts it` : how;
+  if (ending === null) return known;
+  const asMeant = ending.kill ? signal === 'SIGKILL' : code === 0;
+  return asMeant ? ending.reason : `${ending.reason}, ${known}`;
 }

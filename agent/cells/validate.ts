@@ -4,10 +4,11 @@
  * throws AgentError `malformed`, which ends the cell.
  */
 import { AgentError } from '../errors.ts';
+import type { LoadReport } from '../events.ts';
 import type { Piece, SaidToken, TokenChance } from '../generation.ts';
-import type { Answer, Label, NamedTensor, Passage, RunReport } from '../ports.ts';
+import type { Answer, Cached, Label, NamedTensor, Passage, RunReport, Unloaded } from '../ports.ts';
 import { elementCount, fitsType, isElementType } from '../tensors.ts';
-import type { Failure, LoadReport } from '../types.ts';
+import type { Failure } from '../types.ts';
 import type { FromCell } from './protocol.ts';
 
 const MAX_TEXT = 4 * 1024 * 1024;
@@ -25,12 +26,16 @@ export function readMessage(value: unknown): FromCell {
   const message = object(value, 'message');
   const { type } = message;
   if (type === 'ready') return { type, protocol: count(message, 'protocol') };
+  if (type === 'cached') {
+    const expert = string(message, 'expert', MAX_NAME);
+    return { type, expert, cached: cached(object(message['cached'], 'cached')) };
+  }
   const call = count(message, 'call');
   switch (type) {
     case 'loaded':
       return { type, call, report: loadReport(object(message['report'], 'report')) };
     case 'unloaded':
-      return { type, call, cellBytes: countOrNull(message, 'cellBytes') };
+      return { type, call, unloaded: unloaded(object(message['unloaded'], 'unloaded')) };
     case 'delta':
       return { type, call, piece: piece(object(message['piece'], 'piece')) };
     case 'answered':
@@ -42,6 +47,15 @@ export function readMessage(value: unknown): FromCell {
   }
 }
 
+function unloaded(from: Fields): Unloaded {
+  const cellBytes = countOrNull(from, 'cellBytes');
+  if (from['weights'] === null) return { cellBytes, weights: null };
+  const weights = object(from['weights'], 'weights');
+  const [bytes, keptBytes] = [count(weights, 'bytes'), count(weights, 'keptBytes')];
+  if (keptBytes > bytes) throw malformed('keptBytes');
+  return { cellBytes, weights: { bytes, keptBytes } };
+}
+
 function loadReport(fields: Fields): LoadReport {
   return {
     beforeBytes: countOrNull(fields, 'beforeBytes'),
@@ -49,6 +63,13 @@ function loadReport(fields: Fields): LoadReport {
     peakBytes: countOrNull(fields, 'peakBytes'),
     loadMs: amount(fields, 'loadMs'),
   };
+}
+
+function cached(fields: Fields): Cached {
+  const bytes = count(fields, 'bytes');
+  const coldBytes = count(fields, 'coldBytes');
+  if (coldBytes > bytes) throw malformed('coldBytes');
+  return { bytes, coldBytes };
 }
 
 function runReport(fields: Fields): RunReport {

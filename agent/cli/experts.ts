@@ -114,7 +114,9 @@ function detail(view: ExpertView): string {
 
 function parkedOf({ memory }: ExpertView): string | null {
   if (memory?.notParkable != null) return `never: ${memory.notParkable}`;
-  return memory?.parkedBytes == null ? null : `${bytes(memory.parkedBytes)} stay in memory`;
+  if (memory?.parkedBytes == null) return null;
+  const cold = memory.coldBytes ? `, ${bytes(memory.coldBytes)} are on the disk only` : '';
+  return `${bytes(memory.parkedBytes)} stay in memory${cold}`;
 }
 
 function preparedOf({ prepared }: ExpertView): string | null {

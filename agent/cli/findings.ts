@@ -38,6 +38,7 @@ const CHECKS: readonly ((survey: Survey) => Finding)[] = [
   memory,
   controlGroup,
   pressure,
+  alarms,
   controller,
   swap,
   kills,
@@ -91,6 +92,12 @@ function pressure({ psiOn }: Survey): Finding {
     'the kernel does not tell of memory pressure (PSI is off): expertd notices a shortage by free memory alone, later',
     `Add psi=1 to ${KERNEL_LINE} and reboot.`,
   );
+}
+
+function alarms({ alarms: sources }: Survey): Finding {
+  const check = 'alarms';
+  if (sources.length > 0) return ok(check, `a shortage of memory is told at once by ${sources.join(', ')}`);
+  return noData(check, 'nothing tells of a shortage of memory at once: expertd sees it at its next sample');
 }
 
 function controller({ memoryController, board }: Survey): Finding {

@@ -63,16 +63,21 @@ function deviceLine({ availableBytes, pressure, admission }: StateView): string 
   return `${available}pressure ${pressure.level} (${pressure.why})${closed}`;
 }
 
+/** Charged against the budget; PSS as measured; of that, what is clean pages of files. */
+const CELL_COLUMNS = ['CELL', 'PID', 'MEMORY', 'MEASURED', 'FILE', 'LEASES', 'EXPERTS'];
+
 function cellTable({ cells }: StateView): string {
   if (cells.length === 0) return '';
-  const rows = cells.map(({ id, pid, bytes: size, leases, experts }) => [
+  const rows = cells.map(({ id, pid, bytes: size, measuredBytes, fileBytes, leases, experts }) => [
     id,
     pid === null ? '-' : String(pid),
     bytes(size),
+    measuredBytes === null ? '-' : bytes(measuredBytes),
+    fileBytes === null ? '-' : bytes(fileBytes),
     String(leases),
     experts.join(', ') || '-',
   ]);
-  return `\n${table(['CELL', 'PID', 'MEMORY', 'LEASES', 'EXPERTS'], rows, ['PID', 'MEMORY', 'LEASES'])}`;
+  return `\n${table(CELL_COLUMNS, rows, CELL_COLUMNS.slice(1, -1))}`;
 }
 
 function problemLines({ problems }: Health): string {

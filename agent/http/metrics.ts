@@ -102,6 +102,17 @@ const COUNTERS: readonly Reading[] = [
   ['expertd_expert_loads_total', 'Experts that were loaded.', (s) => s.counts?.loads],
   ['expertd_expert_load_failures_total', 'Loads that failed.', (s) => s.counts?.loadFailures],
   ['expertd_expert_evictions_total', 'Experts that were unloaded.', (s) => s.counts?.evictions],
+  [
+    'expertd_prefetch_loads_total',
+    'Experts that were loaded before they were asked for.',
+    (s) => s.prefetch?.loads,
+  ],
+  ['expertd_prefetch_hits_total', 'Of those, the ones that were asked for.', (s) => s.prefetch?.hits],
+  [
+    'expertd_prefetch_wasted_bytes_total',
+    'Memory of those that left again without having been asked for.',
+    (s) => s.prefetch?.wastedBytes,
+  ],
   ['expertd_cell_exits_total', 'Cells that ended, whatever the cause.', (s) => s.counts?.cellExits],
 ];
 

@@ -2,6 +2,7 @@
  * Calls into C libraries of this process. Like `dlsym`, it trusts its caller: a wrong signature or address ends the
  * process, so signatures are written down beside the functions that they are of, and nothing else calls this.
  */
+import { promisify } from 'node:util';
 
 /** Where something is in the memory of this process. */
 export type Address = bigint;
@@ -28,6 +29,10 @@ export type ForeignFunction<S extends Signature> = S extends readonly [
   ? (...values: { -readonly [K in keyof P]: CTypes[P[K] & CType][0] }) => CTypes[R][1]
   : never;
 
+/** The same in a thread of Node's pool: the arrays that it gets must be kept until it has settled. */
+export type WaitingFunction<S extends Signature> =
+  ForeignFunction<S> extends (...values: infer V) => infer R ? (...values: V) => Promise<R> : never;
+
 export interface Foreign {
   /**
    * Address of a function of a library that this process has loaded and keeps (its path), or of this process itself
@@ -36,6 +41,8 @@ export interface Foreign {
   find(library: string | null, name: string): Address | null;
   /** What stands at an address, to be called from JavaScript. */
   functionAt<const S extends Signature>(address: Address, signature: S): ForeignFunction<S>;
+  /** For what may take long. Until it returns, it holds one of the pool's threads, and the end of the process. */
+  waitingAt<const S extends Signature>(address: Address, signature: S): WaitingFunction<S>;
   /** `count` addresses that lie one after the other in memory. */
   addressesAt(address: Address, count: number): readonly (Address | null)[];
   /** Text up to its NUL. */
@@ -58,6 +65,8 @@ export async function openForeign(): Promise<Foreign | null> {
       },
       functionAt: (address, [result, ...parameters]) =>
         koffi.decode(address, koffi.proto(result, [...parameters])),
+      waitingAt: (address, [result, ...parameters]) =>
+        promisify(koffi.decode(address, koffi.proto(result, [...parameters])).async),
       addressesAt: (address, count) => koffi.decode(address, 'void *', count),
       textAt: (address) => koffi.decode.string(address),
       addressOf: (array) => koffi.address(array),

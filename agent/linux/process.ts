@@ -35,6 +35,20 @@ export function readPssBytes(pid: ProcessId, procRoot = '/proc'): number | null 
   return readField(`${procRoot}/${pid}/smaps_rollup`, 'Pss');
 }
 
+export interface Footprint {
+  readonly pssBytes: number;
+  /** Of that, pages of files: of clean ones the kernel has a copy on the disk. null before Linux 5.4. */
+  readonly fileBytes: number | null;
+}
+
+/** What a process takes of the memory, by one walk through its pages. Pages of a private mapping count as its file's until they are written. */
+export function readFootprint(pid: ProcessId, procRoot = '/proc'): Footprint | null {
+  const text = readText(`${procRoot}/${pid}/smaps_rollup`);
+  const pssBytes = text === null ? null : parseKilobytes(text, 'Pss');
+  if (text === null || pssBytes === null) return null;
+  return { pssBytes, fileBytes: parseKilobytes(text, 'Pss_File') };
+}
+
 /** Resident set size in bytes, shared pages counted whole. */
 export function readRssBytes(pid: ProcessId, procRoot = '/proc'): number | null {
   return readField(`${procRoot}/${pid}/status`, 'VmRSS');

@@ -2,8 +2,9 @@
  * Memory of the control groups that this process is in (cgroups(7); admin-guide/cgroup-v2.rst, cgroup-v1/memory.rst). A
  * process is held by its group and by all groups above it; in a container those above may not be visible.
  */
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import type { Cgroup } from '../device.ts';
+import { findMemoryGroups, GROUP_FILES, type MemoryGroup } from '../linux/control-groups.ts';
 import { readText } from '../linux/kernel-files.ts';
 import { parseCounter } from '../linux/process.ts';
 import { Discovery } from './discovery.ts';
@@ -19,25 +20,6 @@ export function parseCgroupLimit(text: string): number | null {
   return bytes > 0 && bytes < LARGEST_LIMIT_BYTES ? bytes : null;
 }
 
-export interface CgroupPlace {
-  readonly version: 1 | 2;
-  /** Path below the mount of the hierarchy. */
-  readonly path: string;
-}
-
-/** Where a process stands in the hierarchies that know memory, from `/proc/PID/cgroup`. */
-export function parseCgroupPlaces(text: string): CgroupPlace[] {
-  const places: CgroupPlace[] = [];
-  for (const line of text.split('\n')) {
-    const [id, controllers, ...rest] = line.split(':');
-    const path = rest.join(':');
-    if (id === undefined || controllers === undefined || !path.startsWith('/')) continue;
-    if (id === '0' && controllers === '') places.push({ version: 2, path });
-    else if (controllers.split(',').includes('memory')) places.push({ version: 1, path });
-  }
-  return places;
-}
-
 /** File cache of a group that the kernel drops when it must, in bytes, from its `memory.stat`. */
 export function parseDroppableBytes(stat: string, version: 1 | 2): number {
   const [prefix, names] = version === 1 ? ['total_', CACHE] : ['', [...CACHE, 'slab_reclaimable']];
@@ -46,27 +28,11 @@ export function parseDroppableBytes(stat: string, version: 1 | 2): number {
 
 const CACHE = ['inactive_file', 'active_file'];
 
-/** Names of the files, by version. A file that a version does not have is null. */
-const FILES = {
-  1: {
-    limit: 'memory.limit_in_bytes',
-    high: null,
-    current: 'memory.usage_in_bytes',
-    events: 'memory.oom_control',
-  },
-  2: { limit: 'memory.max', high: 'memory.high', current: 'memory.current', events: 'memory.events' },
-} as const;
-
-interface Group {
-  readonly version: 1 | 2;
-  readonly folder: string;
-}
-
 export class CgroupReader {
-  readonly #groups: Discovery<readonly Group[]>;
+  readonly #groups: Discovery<readonly MemoryGroup[]>;
 
   constructor(procRoot: string, sysRoot: string, nowMs: () => number) {
-    this.#groups = new Discovery(() => findGroups(procRoot, join(sysRoot, 'fs/cgroup')), nowMs);
+    this.#groups = new Discovery(() => findMemoryGroups(procRoot, sysRoot), nowMs);
   }
 
   /** The group with the least memory left; without any limit, the own group. */
@@ -81,18 +47,18 @@ export class CgroupReader {
 
   /** The tightest memory limit that holds this process, in bytes; null where there is none. */
   limitBytes(): number | null {
-    const limits = this.#groups
-      .get()
-      .flatMap(({ version, folder }) => readLimit(folder, FILES[version].limit) ?? []);
+    const limits = this.#groups.get().flatMap((group) => readLimits(group, readStat(group)) ?? []);
     return limits.length === 0 ? null : Math.min(...limits);
   }
 }
 
 /** null where nothing of the group can be read any more. */
-function readGroup({ version, folder }: Group): Cgroup | null {
-  const files = FILES[version];
+function readGroup(group: MemoryGroup): Cgroup | null {
+  const { version, folder } = group;
+  const files = GROUP_FILES[version];
+  const stat = readStat(group);
   const currentBytes = readCount(folder, files.current);
-  const limitBytes = readLimit(folder, files.limit);
+  const limitBytes = readLimits(group, stat);
   if (currentBytes === null && limitBytes === null) return null;
   const highBytes = files.high === null ? null : readLimit(folder, files.high);
   const events = readText(join(folder, files.events));
@@ -101,7 +67,11 @@ function readGroup({ version, folder }: Group): Cgroup | null {
     limitBytes,
     highBytes,
     currentBytes,
-    availableBytes: availableBytes(folder, version, smaller(limitBytes, highBytes), currentBytes),
+    availableBytes: availableBytes(
+      smaller(limitBytes, highBytes),
+      currentBytes,
+      parseDroppableBytes(stat, version),
+    ),
     oomKills: events === null ? null : parseCounter(events, 'oom_kill'),
     highEvents: events === null ? null : parseCounter(events, 'high'),
   };
@@ -112,53 +82,26 @@ function roomOf({ availableBytes }: Cgroup): number {
 }
 
 function availableBytes(
-  folder: string,
-  version: 1 | 2,
   ceilingBytes: number | null,
   currentBytes: number | null,
+  droppableBytes: number,
 ): number | null {
   if (ceilingBytes === null || currentBytes === null) return null;
-  const stat = readText(join(folder, 'memory.stat'));
-  const droppable = stat === null ? 0 : parseDroppableBytes(stat, version);
-  return Math.max(0, Math.min(ceilingBytes, ceilingBytes - currentBytes + droppable));
+  return Math.max(0, Math.min(ceilingBytes, ceilingBytes - currentBytes + droppableBytes));
 }
 
 function smaller(a: number | null, b: number | null): number | null {
   return a === null || b === null ? (a ?? b) : Math.min(a, b);
 }
 
-/** From the own group upwards, those that the memory controller counts for. */
-function findGroups(procRoot: string, mount: string): Group[] {
-  const text = readText(join(procRoot, 'self/cgroup'));
-  if (text === null) return [];
-  return parseCgroupPlaces(text).flatMap(({ version, path }) => {
-    const root = rootOf(mount, version);
-    const files = FILES[version];
-    return pathsUpwards(path)
-      .map((at) => ({ version, folder: join(root, at) }))
-      .filter(({ folder }) =>
-        [files.limit, files.current].some((file) => readText(join(folder, file)) !== null),
-      );
-  });
+/** Its own limit, and in version 1 that of groups above it which a container does not see. */
+function readLimits({ version, folder }: MemoryGroup, stat: string): number | null {
+  const own = readLimit(folder, GROUP_FILES[version].limit);
+  return version === 1 ? smaller(own, parseCounter(stat, 'hierarchical_memory_limit')) : own;
 }
 
-/** Version 2 is mounted alone, or in `unified` beside the hierarchies of version 1. */
-function rootOf(mount: string, version: 1 | 2): string {
-  if (version === 1) return join(mount, 'memory');
-  const unified = join(mount, 'unified');
-  return !hasControllers(mount) && hasControllers(unified) ? unified : mount;
-}
-
-function hasControllers(folder: string): boolean {
-  return readText(join(folder, 'cgroup.controllers')) !== null;
-}
-
-function pathsUpwards(path: string): string[] {
-  const paths: string[] = [];
-  for (let at = join('/', path); ; at = dirname(at)) {
-    paths.push(at);
-    if (at === '/') return paths;
-  }
+function readStat({ folder }: MemoryGroup): string {
+  return readText(join(folder, 'memory.stat')) ?? '';
 }
 
 function readLimit(folder: string, file: string): number | null {

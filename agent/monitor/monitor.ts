@@ -89,16 +89,19 @@ export class LinuxMonitor implements Monitor {
     return this.#cgroups.limitBytes();
   }
 
-  #processes(pageBytes: number): Pick<Sample, 'agentBytes' | 'cellBytes'> {
+  #processes(pageBytes: number): Pick<Sample, 'agentBytes' | 'cellBytes' | 'cellFileBytes'> {
     const pids = this.#options.pids();
     const names: ProcessName[] = ['self', ...pids.values()];
     const sizes = this.#sizes.read(names, pageBytes);
     const cellBytes = new Map<CellId, number>();
+    const cellFileBytes = new Map<CellId, number>();
     for (const [cell, pid] of pids) {
-      const bytes = sizes.get(pid);
-      if (bytes !== undefined) cellBytes.set(cell, bytes);
+      const size = sizes.get(pid);
+      if (size === undefined) continue;
+      cellBytes.set(cell, size.pssBytes);
+      if (size.fileBytes !== null) cellFileBytes.set(cell, size.fileBytes);
     }
-    return { agentBytes: sizes.get('self') ?? null, cellBytes };
+    return { agentBytes: sizes.get('self')?.pssBytes ?? null, cellBytes, cellFileBytes };
   }
 
   #device(meminfo: string): Device {

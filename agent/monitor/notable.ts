@@ -18,6 +18,9 @@ export function isNotable(sample: Sample, last: Sample | null): boolean {
   if (last === null || sample.cellBytes.size !== last.cellBytes.size) return true;
   for (const [cell, bytes] of sample.cellBytes) {
     if (differs(bytes, last.cellBytes.get(cell) ?? null, NOTABLE_BYTES)) return true;
+    // A claim puts a file in the place of weights: as many bytes as before, but the kernel may drop them now.
+    const fileBytes = sample.cellFileBytes.get(cell) ?? null;
+    if (differs(fileBytes, last.cellFileBytes.get(cell) ?? null, NOTABLE_BYTES)) return true;
   }
   return (
     differs(sample.agentBytes, last.agentBytes, NOTABLE_BYTES) ||

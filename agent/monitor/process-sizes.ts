@@ -5,13 +5,20 @@
  */
 
 import { readText } from '../linux/kernel-files.ts';
-import { readPssBytes } from '../linux/process.ts';
+import { type Footprint, readFootprint } from '../linux/process.ts';
 
 export type ProcessName = number | 'self';
 
+/** Resident pages of a process, each counted whole, whoever shares it. */
+export interface Resident {
+  readonly bytes: number;
+  /** Of that, pages of files and of shared memory. */
+  readonly fileBytes: number;
+}
+
 interface Measured {
-  readonly pssBytes: number;
-  readonly residentBytes: number;
+  readonly exact: Footprint;
+  readonly resident: Resident;
   /** Number of the look. */
   readonly at: number;
 }
@@ -25,30 +32,27 @@ export class ProcessSizes {
     this.#procRoot = procRoot;
   }
 
-  /** PSS in bytes of each process that could be read; one that is new or has no resident size is measured at once. */
-  read(processes: readonly ProcessName[], pageBytes: number): ReadonlyMap<ProcessName, number> {
+  /** Each process that could be read; one that is new or has no resident size is measured at once. */
+  read(processes: readonly ProcessName[], pageBytes: number): ReadonlyMap<ProcessName, Footprint> {
     this.#looks++;
-    const sizes = new Map<ProcessName, number>();
+    const sizes = new Map<ProcessName, Footprint>();
     for (const known of this.#measured.keys()) if (!processes.includes(known)) this.#measured.delete(known);
     const turn = this.#oldest();
     for (const process of processes) {
-      const resident = parseResidentPages(readText(`${this.#procRoot}/${process}/statm`) ?? '');
+      const resident = parseResident(readText(`${this.#procRoot}/${process}/statm`) ?? '', pageBytes);
       const last = this.#measured.get(process);
       const isExact = process === turn || last === undefined || resident === null;
-      const bytes = isExact
-        ? this.#measure(process, resident === null ? null : resident * pageBytes)
-        : Math.max(0, last.pssBytes + resident * pageBytes - last.residentBytes);
-      if (bytes !== null) sizes.set(process, bytes);
+      const size = isExact ? this.#measure(process, resident) : moved(last, resident);
+      if (size !== null) sizes.set(process, size);
     }
     return sizes;
   }
 
-  #measure(process: ProcessName, residentBytes: number | null): number | null {
-    const pssBytes = readPssBytes(process, this.#procRoot);
-    if (pssBytes === null) this.#measured.delete(process);
-    else if (residentBytes !== null)
-      this.#measured.set(process, { pssBytes, residentBytes, at: this.#looks });
-    return pssBytes;
+  #measure(process: ProcessName, resident: Resident | null): Footprint | null {
+    const exact = readFootprint(process, this.#procRoot);
+    if (exact === null) this.#measured.delete(process);
+    else if (resident !== null) this.#measured.set(process, { exact, resident, at: this.#looks });
+    return exact;
   }
 
   /** Whose measurement is the oldest. */
@@ -61,8 +65,17 @@ export class ProcessSizes {
   }
 }
 
-/** The second number of `/proc/PID/statm` (proc(5)), in pages. */
-export function parseResidentPages(statm: string): number | null {
-  const match = /^[0-9]{1,12} ([0-9]{1,12})\b/.exec(statm);
-  return match === null ? null : Number(match[1]);
+/** What was measured, as far as its resident pages say what became of it. */
+function moved({ exact, resident: then }: Measured, now: Resident): Footprint {
+  const pssBytes = Math.max(0, exact.pssBytes + now.bytes - then.bytes);
+  if (exact.fileBytes === null) return { pssBytes, fileBytes: null };
+  const fileBytes = Math.max(0, exact.fileBytes + now.fileBytes - then.fileBytes);
+  return { pssBytes, fileBytes: Math.min(fileBytes, pssBytes) };
+}
+
+/** The second and third number of `/proc/PID/statm` (proc(5)), which counts pages. */
+export function parseResident(statm: string, pageBytes: number): Resident | null {
+  const [, pages, filePages] = /^[0-9]{1,12} ([0-9]{1,12}) ([0-9]{1,12})\b/.exec(statm) ?? [];
+  if (pages === undefined || filePages === undefined) return null;
+  return { bytes: Number(pages) * pageBytes, fileBytes: Number(filePages) * pageBytes };
 }

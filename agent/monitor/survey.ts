@@ -5,6 +5,7 @@ import { dirname, join } from 'node:path';
 import type { ClockSurvey, DiskSurvey, Survey } from '../device.ts';
 import { readText, readWord } from '../linux/kernel-files.ts';
 import { readOomKills } from '../linux/process.ts';
+import { possibleAlarms } from './alarm/places.ts';
 import { LinuxMonitor } from './monitor.ts';
 
 export interface SurveyOptions {
@@ -39,6 +40,7 @@ export function surveyDevice(options: SurveyOptions): DeviceSurvey {
     device,
     limitBytes: monitor.limitBytes(),
     psiOn: readText(join(procRoot, 'pressure/memory')) !== null,
+    alarms: possibleAlarms({ procRoot, sysRoot }),
     memoryController: hasMemoryController(procRoot, sysRoot),
     clock: clockOf(options.nowMs, runRoot),
     stateDisk: diskOf(options.stateDir),

@@ -1,5 +1,6 @@
 /** What the agent and the process that prepares an expert say to each other. */
 import type { Manifest } from '../catalog/manifest.ts';
+import type { Decoder } from '../catalog/prepared.ts';
 
 /** Each phase is a process of its own: its memory goes back for certain, and its death costs nothing else. */
 export type Phase = 'tokenizer' | 'graph' | 'canary';
@@ -46,6 +47,8 @@ export interface Canary {
   readonly tolerance: number;
   /** Most memory of the process, in bytes; null is "no data". */
   readonly peakBytes: number | null;
+  /** What was seen of the copy, so that no load has to try it; null where it was not proved, or could not be seen. */
+  readonly decoder: Decoder | null;
 }
 
 /** What comes of a phase. */

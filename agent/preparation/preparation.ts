@@ -5,15 +5,15 @@
  * where it fails, the expert loads as it is, and the log says why, once.
  */
 import { randomUUID } from 'node:crypto';
-import { existsSync } from 'node:fs';
 import { mkdir, open, readdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Manifest } from '../catalog/manifest.ts';
 import type { Prepared } from '../catalog/prepared.ts';
+import { areUntouched, type Traces } from '../untouched.ts';
 import { type Phase, RECORD } from './job.ts';
 import { Making, phasesOf } from './making.ts';
 import { type Ended, PhaseProcess, type PrepareCommand } from './process.ts';
-import { EDITION, type Identity, type PreparedRecord, readIntact } from './record.ts';
+import { EDITION, type Identity, type PreparedRecord, readIntact, tracesOf } from './record.ts';
 
 /** An expert on the disk, as the catalog knows it. Its files were verified. */
 export interface ExpertPackage {
@@ -57,6 +57,7 @@ const MAKING = '.making-';
 
 /** A package that was tried so often is left alone until it, or the runtime, is another: writing wears a card. */
 const MOST_VAIN_TRIES = 3;
+const TOUCHED = 'what was made of it was written to or removed since; the next start looks at it again';
 const STOPPED = 'the agent is shutting down';
 const NO_TURN = 'others were being prepared until it had to be loaded';
 const NO_TIME: Ended = { kind: 'died', why: 'no time was left for it', deliberate: true };
@@ -66,6 +67,8 @@ export class Preparation {
   /** By digest: what came of it, or will. */
   readonly #known = new Map<string, Promise<Preparedness>>();
   readonly #settled = new Map<string, Preparedness>();
+  /** By digest: what the files of a record were when all was well with them. */
+  readonly #traces = new Map<string, Traces>();
   #turn: Promise<unknown> = Promise.resolve();
   #process: PhaseProcess | null = null;
   /** Name of the folder in which something is being made. */
@@ -85,15 +88,23 @@ export class Preparation {
     await known;
   }
 
-  /** What was made of an expert; null before it was prepared, where it loads as it is, and where that is gone. */
-  find({ digest }: Pick<ExpertPackage, 'digest'>): Prepared | null {
+  /**
+   * What was made of an expert; null before it was prepared, where it loads as it is, and where somebody has touched
+   * that, or made room on the disk, since it was looked through.
+   */
+  find({ digest, manifest }: Pick<ExpertPackage, 'digest' | 'manifest'>): Prepared | null {
     const record = this.#settled.get(digest)?.record ?? null;
     if (record === null || (record.model === null && record.tokenizer === null)) return null;
-    const { model, tokenizer, files } = record;
     const directory = this.#folder(digest);
-    // Somebody may have made room on the disk since it was looked through.
-    if (!files.every(({ path }) => existsSync(join(directory, path)))) return null;
-    return { directory, model, tokenizer };
+    const before = this.#traces.get(digest);
+    if (before !== undefined && areUntouched(before, tracesOf(directory, record))) {
+      const { model, tokenizer, canary } = record;
+      return { directory, model, tokenizer, decoder: canary?.decoder ?? null };
+    }
+    const left = plain(TOUCHED);
+    this.#settled.set(digest, left);
+    this.#tell(manifest, left);
+    return null;
   }
 
   /** null before it was prepared. */
@@ -110,6 +121,7 @@ export class Preparation {
     for (const digest of this.#settled.keys()) {
       if (digests.has(digest)) continue;
       this.#settled.delete(digest);
+      this.#traces.delete(digest);
       this.#known.delete(digest);
     }
   }
@@ -149,8 +161,11 @@ export class Preparation {
       expert.directory,
       this.#identity(expert.digest),
     );
-    const vainTries = there?.vainTries ?? 0;
-    if (there !== null && (there.complete || vainTries >= MOST_VAIN_TRIES)) return preparednessOf(there);
+    const vainTries = there?.record.vainTries ?? 0;
+    if (there !== null && (there.record.complete || vainTries >= MOST_VAIN_TRIES)) {
+      this.#traces.set(expert.digest, there.traces);
+      return preparednessOf(there.record);
+    }
     return this.#inTurn(() => this.#prepare(expert, phases, new Making(vainTries), endMs));
   }
 
@@ -199,6 +214,7 @@ export class Preparation {
       tookMs: Math.round(performance.now() - startMs),
     };
     await this.#publish(record, target);
+    this.#traces.set(record.digest, tracesOf(this.#folder(record.digest), record));
     const { steps, canary, writtenBytes, tookMs } = record;
     this.#options.log.info(
       { expert: record.expert, steps, canary, writtenBytes, tookMs },

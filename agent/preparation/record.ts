@@ -4,11 +4,12 @@ import { createReadStream, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { type Static, Type } from 'typebox';
+import type { Traces } from '../untouched.ts';
 import { checker } from '../validation.ts';
 import { RECORD } from './job.ts';
 
 /** To be raised when what is made changes: what an older expertd has made is made anew then. */
-export const EDITION = 1;
+export const EDITION = 2;
 
 const strict = { additionalProperties: false } as const;
 const Name = Type.String({ pattern: '^[A-Za-z0-9][A-Za-z0-9._-]*$', maxLength: 255 });
@@ -49,6 +50,17 @@ const RecordSchema = Type.Object(
           stepDifference: Type.Union([Type.Number(), Type.Null()]),
           tolerance: Type.Number(),
           peakBytes: Type.Union([Type.Integer(), Type.Null()]),
+          decoder: Type.Union([
+            Type.Object(
+              {
+                cache: Type.Union([Type.Literal('shared'), Type.Literal('growing')]),
+                vocabulary: Type.Integer({ minimum: 1 }),
+                lastOnly: Type.Boolean(),
+              },
+              strict,
+            ),
+            Type.Null(),
+          ]),
         },
         strict,
       ),
@@ -72,17 +84,25 @@ const check = checker(RecordSchema, { subject: RECORD });
 /** What a folder was made of; another makes it anew. */
 export type Identity = Pick<PreparedRecord, 'digest' | 'runtime' | 'arch'>;
 
+/** What the file system tells of the files that a record names. */
+export function tracesOf(folder: string, { files }: Pick<PreparedRecord, 'files'>): Traces {
+  return files.map(
+    ({ path }) => statSync(join(folder, path), { bigint: true, throwIfNoEntry: false }) ?? null,
+  );
+}
+
 /**
  * The record of a folder, if all that it names is there: what is a link is still the package's file, everything else
- * has its sha256. null where the folder is not there, or not whole, or not of this identity.
+ * has its sha256. With it, what those files were just before. null where the folder is not there, or not whole, or not of this identity.
  */
 export async function readIntact(
   folder: string,
   packageFolder: string,
   identity: Identity,
-): Promise<PreparedRecord | null> {
+): Promise<{ readonly record: PreparedRecord; readonly traces: Traces } | null> {
   const record = readRecord(folder);
   if (record === null || !isOf(record, identity)) return null;
+  const traces = tracesOf(folder, record);
   for (const { path, bytes, sha256, linkOf } of record.files) {
     const file = join(folder, path);
     const stat = statSync(file, { throwIfNoEntry: false });
@@ -91,7 +111,7 @@ export async function readIntact(
     if (linkOf !== null && isSame(file, join(packageFolder, linkOf))) continue;
     if ((await hashOf(file).catch(() => null)) !== sha256) return null;
   }
-  return record;
+  return { record, traces };
 }
 
 function readRecord(folder: string): PreparedRecord | null {

@@ -7,10 +7,12 @@ import { realpathSync } from 'node:fs';
 import type { Manifest } from '../catalog/manifest.ts';
 import type { FromCell, ToCell } from '../cells/protocol.ts';
 import { AgentError } from '../errors.ts';
-import type { Part, RunReport } from '../ports.ts';
-import type { ExpertId, Failure, LeaseId, LoadReport } from '../types.ts';
+import type { LoadReport, ParkedWeights } from '../events.ts';
+import type { Part, RunReport, Unloaded } from '../ports.ts';
+import type { ExpertId, Failure, LeaseId } from '../types.ts';
 import { loadFailure, runFailure } from './failure.ts';
 import type { CellMemory } from './memory.ts';
+import { CacheWatch } from './parking/cache-watch.ts';
 import { notParkable } from './parking/refusal.ts';
 import type { OpenTask, Task, TaskContext } from './task.ts';
 import { type Found, findWeights, type Parker, Weights } from './weights.ts';
@@ -41,6 +43,8 @@ interface Job {
   readonly sharesTime: () => boolean;
   readonly perform: () => Promise<FromCell | null>;
   readonly describe: (error: unknown) => Failure;
+  /** What is to be said once the answer was sent. */
+  readonly afterwards?: () => void;
 }
 
 /** A run that has not ended. */
@@ -61,9 +65,15 @@ export class Host {
   readonly #begun = new Set<Job>();
   #whenIdle: PromiseWithResolvers<void> | null = null;
   #settleTimer: NodeJS.Timeout | undefined;
+  readonly #cacheWatch: CacheWatch;
 
   constructor(options: HostOptions) {
     this.#options = options;
+    this.#cacheWatch = new CacheWatch({
+      tell: (expert, { bytes, coldBytes }) =>
+        options.send({ type: 'cached', expert, cached: { bytes, coldBytes } }),
+      isIdle: () => this.#begun.size === 0,
+    });
   }
 
   /** Takes one message of the agent; answers come through `send`. */
@@ -79,12 +89,14 @@ export class Host {
     const { call, expert } = message;
     this.#enqueue({
       call,
-      sharesTime: () => false,
+      // Reading a file ahead is no matter of this thread or its memory.
+      sharesTime: () => message.type === 'load' && this.#parked(expert) !== null,
       perform: async () =>
         message.type === 'load'
           ? { type: 'loaded', call, report: await this.#load(message) }
-          : { type: 'unloaded', call, cellBytes: await this.#unload(expert, message.part) },
+          : { type: 'unloaded', call, unloaded: await this.#unload(expert, message.part) },
       describe: (error) => loadFailure(error, expert),
+      afterwards: () => this.#tellCached(expert),
     });
   }
 
@@ -93,6 +105,7 @@ export class Host {
     for (const lease of [...this.#runs.keys()]) this.#cancel(lease);
     await this.#idle();
     clearTimeout(this.#settleTimer);
+    this.#cacheWatch.stop();
     for (const [expert, task] of [...this.#tasks]) await this.#release(expert, task);
   }
 
@@ -116,13 +129,14 @@ export class Host {
   }
 
   async #work(job: Job): Promise<void> {
-    const { call, perform, describe } = job;
+    const { call, perform, describe, afterwards } = job;
     try {
       const answer = await perform();
       if (answer !== null) this.#options.send(answer);
     } catch (error) {
       this.#options.send({ type: 'failed', call, failure: describe(error) });
     }
+    afterwards?.();
     this.#begun.delete(job);
     this.#beginWaiting();
     if (this.#begun.size > 0) return;
@@ -138,8 +152,28 @@ export class Host {
     await this.#whenIdle.promise;
   }
 
+  /** Its weights, while they are parked. */
+  #parked(expert: ExpertId): Weights | null {
+    const weights = this.#weights.get(expert);
+    return weights instanceof Weights && weights.isParked ? weights : null;
+  }
+
+  #tellCached(expert: ExpertId): void {
+    const weights = this.#parked(expert);
+    if (weights !== null) this.#cacheWatch.tell(expert, () => weights.residency());
+  }
+
+  /** Whoever waits for this, or for what else is under way, is not held up by a slow disk. */
+  async #warm(weights: Weights): Promise<LoadReport> {
+    const startMs = performance.now();
+    await weights.warm(() => this.#waiting.length > 0);
+    return { beforeBytes: null, afterBytes: null, peakBytes: null, loadMs: performance.now() - startMs };
+  }
+
   async #load({ expert, directory, manifest, prepared, cacheBytes }: Load): Promise<LoadReport> {
     const { findTask, startRuntime, openSession, memory, threads } = this.#options;
+    const parked = this.#parked(expert);
+    if (parked !== null) return await this.#warm(parked);
     if (this.#tasks.has(expert)) {
       throw new AgentError('already_loaded', `The expert "${expert}" is loaded in this process already.`);
     }
@@ -173,19 +207,33 @@ export class Host {
     });
   }
 
-  async #unload(expert: ExpertId, part: Part): Promise<number | null> {
+  async #unload(expert: ExpertId, part: Part): Promise<Unloaded> {
+    let weights: ParkedWeights | null = null;
     const task = this.#loaded(expert);
-    if (part !== 'all') task.trim?.();
-    if (part === 'weights') await this.#park(expert);
-    if (part === 'all') await this.#release(expert, task);
-    this.#options.memory.settle();
-    return this.#options.memory.pssBytes();
+    const { memory } = this.#options;
+    switch (part) {
+      case 'pages':
+        // They are nobody's memory: there is nothing to settle.
+        this.#parkable(expert).chill();
+        return { cellBytes: memory.pssBytes(), weights };
+      case 'weights':
+        task.trim?.();
+        weights = await this.#parkable(expert).park();
+        break;
+      case 'kept':
+        task.trim?.();
+        break;
+      case 'all':
+        await this.#release(expert, task);
+    }
+    memory.settle();
+    return { cellBytes: memory.pssBytes(), weights };
   }
 
-  async #park(expert: ExpertId): Promise<void> {
+  #parkable(expert: ExpertId): Weights {
     const weights = this.#weights.get(expert);
-    if (weights instanceof Weights) await weights.park();
-    else throw weights ?? notParkable('it is not a language model');
+    if (weights instanceof Weights) return weights;
+    throw weights ?? notParkable('it is not a language model');
   }
 
   async #release(expert: ExpertId, task: Task): Promise<void> {
@@ -228,7 +276,10 @@ export class Host {
           stages[stage] = (stages[stage] ?? 0) + ms;
         },
       });
-    const answer = weights instanceof Weights ? await weights.use(work) : await work();
+    const onResumed = (ms: number) => {
+      stages['resume'] = ms;
+    };
+    const answer = weights instanceof Weights ? await weights.use(work, onResumed) : await work();
     return { answer, stages, keptBytes: task.keptBytes?.() ?? 0 };
   }
 

@@ -1,9 +1,11 @@
 /** The weights of one loaded expert, as the host of a cell sees them: here, or parked. */
 import { AgentError } from '../errors.ts';
+import type { ParkedWeights } from '../events.ts';
 import { hearGolden, prove } from './parking/canary.ts';
 import type { Claim } from './parking/claim.ts';
 import type { Watch } from './parking/parking.ts';
-import { notParkable } from './parking/refusal.ts';
+import type { Residency } from './parking/read-ahead.ts';
+import { notParkable, notParked } from './parking/refusal.ts';
 import type { Task } from './task.ts';
 
 /** How a cell parks; null in its place: it cannot. */
@@ -19,7 +21,10 @@ type Recite = NonNullable<Task['recite']>;
 const TRIALS = 2;
 
 /** What of a claim is used here. */
-export type Claimed = Pick<Claim, 'isParked' | 'use' | 'copy' | 'adopt' | 'park' | 'resume' | 'release'>;
+export type Claimed = Pick<
+  Claim,
+  'isParked' | 'use' | 'copy' | 'adopt' | 'park' | 'resume' | 'residency' | 'chill' | 'warm' | 'release'
+>;
 
 export class Weights {
   readonly #claim: Claimed;
@@ -27,6 +32,9 @@ export class Weights {
   readonly #folder: string;
   /** Whether it was parked and said the same. What has failed once is not tried again. */
   #proof: 'none' | 'given' | AgentError = 'none';
+  /** What the last park left. */
+  #parked: ParkedWeights | null = null;
+  #warming: Promise<void> | null = null;
   #waking: Promise<unknown> | null = null;
 
   constructor(claim: Claimed, recite: Recite, folder: string) {
@@ -35,27 +43,69 @@ export class Weights {
     this.#folder = folder;
   }
 
-  /**
-   * Lets them leave memory, at the first time after it was proved that the expert says the same afterwards. Nothing may
-   * use them meanwhile. Rejects with AgentError `not_parkable`: they are here then, and stay; and with `weights_changed`
-   * where nothing may be asked of the expert any more.
-   */
-  async park(): Promise<void> {
-    if (this.#claim.isParked) return;
-    if (this.#proof === 'none') await this.#prove();
-    if (this.#proof instanceof AgentError) throw this.#proof;
-    this.#claim.park();
+  get isParked(): boolean {
+    return this.#claim.isParked;
   }
 
-  /** Works with the weights; brings them back before, if they were parked. Rejects with `weights_changed`. */
-  async use<T>(work: () => Promise<T>): Promise<T> {
+  /** How much of them will come from the disk, while they are parked; null is "no data". */
+  residency(): Residency | null {
+    return this.#claim.isParked ? this.#claim.residency() : null;
+  }
+
+  /**
+   * Lets them leave memory, at the first time after it was proved that the expert says the same afterwards; resolves
+   * with what stayed. Nothing may use them meanwhile. Rejects with AgentError `not_parkable`: they are here then, and
+   * stay; and with `weights_changed` where nothing may be asked of the expert any more.
+   */
+  async park(): Promise<ParkedWeights> {
+    if (this.#claim.isParked && this.#parked !== null) return this.#parked;
+    if (this.#proof === 'none') await this.#prove();
+    if (this.#proof instanceof AgentError) throw this.#proof;
+    const { bytes, keptBytes } = this.#claim.park();
+    this.#parked = { bytes, keptBytes: Math.min(bytes, keptBytes) };
+    return this.#parked;
+  }
+
+  /** Parked, they leave the page cache too. Throws AgentError `not_parked`. */
+  chill(): void {
+    if (!this.#claim.isParked) throw notParked();
+    this.#claim.chill();
+  }
+
+  /**
+   * Parked, they come back into the page cache, as much of them as there is time for until `isEnough`. Rejects with
+   * AgentError `not_parked` or `weights_changed`.
+   */
+  async warm(isEnough: () => boolean): Promise<void> {
+    if (!this.#claim.isParked) throw notParked();
+    this.#warming = this.#claim.warm(isEnough);
+    await this.#warming.finally(() => {
+      this.#warming = null;
+    });
+  }
+
+  /**
+   * Works with the weights; brings them back before, if they were parked, and tells how long that took. Rejects with
+   * `weights_changed`.
+   */
+  async use<T>(work: () => Promise<T>, onResumed = (_ms: number) => {}): Promise<T> {
     if (this.#claim.isParked) {
-      this.#waking ??= this.#claim.resume(true).finally(() => {
-        this.#waking = null;
-      });
+      const startMs = performance.now();
+      this.#waking ??= this.#wake();
       await this.#waking;
+      onResumed(performance.now() - startMs);
     }
     return await this.#claim.use(work);
+  }
+
+  async #wake(): Promise<void> {
+    try {
+      // What is being read already is not read a second time; if that fails, this tells why.
+      await this.#warming?.catch(() => {});
+      await this.#claim.resume(true);
+    } finally {
+      this.#waking = null;
+    }
   }
 
   async release(): Promise<void> {

@@ -1,9 +1,10 @@
 /** Rows as the answers of the service: the list of decisions, and the whole story of one. */
 import { decode, decodeChoice, decodeEvent, decodeSteps } from '../codec.ts';
 import { AgentError } from '../errors.ts';
+import type { Event } from '../events.ts';
 import type { DecisionRow, Explanation } from '../service.ts';
 import type { PolicyNames } from '../tuning.ts';
-import type { Choice, Event, ExpertId, Failure, Step } from '../types.ts';
+import type { Choice, ExpertId, Failure, Step } from '../types.ts';
 import type { EventRow } from './record.ts';
 import { decodeReasons } from './replay.ts';
 import type { ListedChoice, Rows, StoredChoice } from './rows.ts';

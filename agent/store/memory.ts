@@ -1,7 +1,7 @@
 /** What is remembered of experts across restarts, by the digest of their content. */
 import { decode, encode } from '../codec.ts';
 import type { Memory } from '../ports.ts';
-import type { MemoryProfile } from '../types.ts';
+import type { ExpertId, MemoryProfile } from '../types.ts';
 import type { Database } from './database.ts';
 
 /** Every new version of an expert adds a row; nothing asks for those of long ago. */
@@ -44,10 +44,20 @@ export class MemoryTables implements Memory {
     this.#statements.keepPrototypes.run(digest, embedderDigest, encode(prototypes));
     this.#statements.forgetPrototypes.run();
   }
+
+  recentExperts(limit: number): readonly ExpertId[] {
+    return this.#statements.recent.all(limit);
+  }
 }
 
 function prepare(database: Database) {
   return {
+    recent: database
+      .prepare<[number], string>(
+        `SELECT expert FROM (SELECT seq, expert FROM choices WHERE expert IS NOT NULL ORDER BY seq DESC LIMIT ?)
+         ORDER BY seq`,
+      )
+      .pluck(),
     profile: database.prepare<[string], RawProfile>(
       `SELECT resident_bytes AS residentBytes, load_bytes AS loadBytes, load_ms AS loadMs, measured
        FROM profiles WHERE digest = ?`,

@@ -1,7 +1,8 @@
 /** From an entry of the log to the rows that keep it. Pure but for the live requests, which it follows. */
 import { encode } from '../codec.ts';
+import type { Event } from '../events.ts';
 import type { LogEntry } from '../ports.ts';
-import type { Event, ExpertId, RequestId, State } from '../types.ts';
+import type { ExpertId, RequestId, State } from '../types.ts';
 import { type Concern, type Live, type LiveRequests, leasesEndedBy } from './requests.ts';
 
 export interface EventRow {

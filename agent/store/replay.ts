@@ -1,7 +1,8 @@
 /** The log as what came in: states to start from, and the events and decisions after them. */
 import { decode, decodeChoice, decodeEvent, decodeState, decodeSteps } from '../codec.ts';
 import { AgentError } from '../errors.ts';
-import type { Choice, Event, State, Step } from '../types.ts';
+import type { Event } from '../events.ts';
+import type { Choice, State, Step } from '../types.ts';
 import type { Database } from './database.ts';
 import type { EventRow } from './record.ts';
 

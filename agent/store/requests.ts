@@ -2,8 +2,10 @@
  * Which row brought which request. Ids of requests come from outside and may repeat over the years; the sequence
  * number of the event that brought a request does not, and it is what rows refer to.
  */
+
+import type { Event } from '../events.ts';
 import type { LogEntry } from '../ports.ts';
-import type { Event, Lease, RequestId, State } from '../types.ts';
+import type { Lease, RequestId, State } from '../types.ts';
 
 export interface Live {
   readonly id: RequestId;

@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { toFailure } from '../errors.ts';
 import type { Clock, Log, LogEntry, Memory } from '../ports.ts';
 import type { DecisionQuery, DecisionRow, Explanation, LogHealth } from '../service.ts';
-import type { MemoryProfile, State } from '../types.ts';
+import type { ExpertId, MemoryProfile, State } from '../types.ts';
 import { explain, listed } from './explain.ts';
 import { Keeper, type Report } from './keeper.ts';
 import { type InstanceLock, lockStateDir } from './lock.ts';
@@ -89,8 +89,8 @@ export class Store implements Log, Memory, Records {
       quietMs: Math.max(quietMs, syncMs),
       checkpointBytes: Math.min(longBytes, Math.floor(maxBytes / 16)),
       maxRows,
-      // The WAL may be twice as long as `checkpointBytes`: together they stay below.
-      maxBytes: Math.floor((maxBytes * 3) / 4),
+      // The WAL may be twice as long as `checkpointBytes`, and rows since the newest state cannot go: together below.
+      maxBytes: Math.floor((maxBytes * 11) / 16),
       nativeBinding,
       disk: disk ?? realDisk,
       report,
@@ -197,6 +197,10 @@ export class Store implements Log, Memory, Records {
   }
 
   // ---- Memory -------------------------------------------------------------------------------------------------
+
+  recentExperts(limit: number): readonly ExpertId[] {
+    return this.#keeper.read((file) => file.memory.recentExperts(limit), []);
+  }
 
   profile(digest: string): MemoryProfile | null {
     return this.#keeper.read((file) => file.memory.profile(digest), null);

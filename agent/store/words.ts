@@ -29,6 +29,10 @@ export function describeStep(step: Step): string {
       return `park ${step.expert} in ${step.cell}`;
     case 'trim':
       return `let ${step.expert} in ${step.cell} give back what it keeps`;
+    case 'chill':
+      return `let the page cache forget ${step.expert} in ${step.cell}`;
+    case 'warm':
+      return `read ${step.expert} in ${step.cell} into the page cache`;
     case 'stop':
       return `${step.kill ? 'kill' : 'stop'} ${step.cell}`;
   }

@@ -1,10 +1,11 @@
 /** How long `decide` takes with many installed experts: the two events of a request that is routed by meaning. */
 import { loadConfig } from '../../agent/configuration.ts';
 import { decide, initialState } from '../../agent/decide.ts';
+import type { Event } from '../../agent/events.ts';
 import { perceive } from '../../agent/perception.ts';
 import type { Policy } from '../../agent/policy.ts';
 import { policyNamesOf, settingsOf } from '../../agent/settings.ts';
-import type { Event, Expert, State } from '../../agent/types.ts';
+import type { Expert, State } from '../../agent/types.ts';
 import { policyOf } from '../../policies/index.ts';
 import { sentence } from './texts.ts';
 
@@ -110,6 +111,8 @@ function expert(id: string, prototypes: readonly Int8Array[]): Expert {
     memory: { residentBytes: 20 * MB, loadBytes: 25 * MB, loadMs: 100, measured: true },
     weightBytes: 1_000_000,
     cacheBytes: 0,
+    marginBytes: 0,
+    fallback: null,
     parkable: false,
     needsEmbedding: false,
     assistant: null,

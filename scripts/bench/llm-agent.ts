@@ -1,6 +1,6 @@
 /** A language model behind a started agent, as its clients see it. */
 import { execFile } from 'node:child_process';
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -66,9 +66,18 @@ export class LlmAgent {
     return new LlmAgent(agent, folder, Object.keys(models));
   }
 
+  get url(): string {
+    return this.#agent.url;
+  }
+
+  get stateDir(): string {
+    return this.#agent.stateDir;
+  }
+
   /** The folder of what was prepared for the model; null where nothing was. */
   get preparedFolder(): string | null {
     const all = join(this.#agent.stateDir, 'prepared');
+    if (!statSync(all, { throwIfNoEntry: false })?.isDirectory()) return null;
     const [first] = readdirSync(all, { withFileTypes: true }).filter((entry) => entry.isDirectory());
     return first === undefined ? null : join(all, first.name);
   }
@@ -106,10 +115,15 @@ export class LlmAgent {
 
   /** PSS of the agent and its cells, in bytes. */
   async pssBytes(): Promise<number> {
+    const pids = [this.#agent.pid, ...(await this.cellPids())];
+    return pids.reduce((sum, pid) => sum + processMemory(pid).pssBytes, 0);
+  }
+
+  /** Of the cells that are up. */
+  async cellPids(): Promise<number[]> {
     const response = await fetch(`${this.#agent.url}/expertd/v1/state`);
     const { cells } = (await response.json()) as { cells: readonly { pid: number | null }[] };
-    const pids = [this.#agent.pid, ...cells.flatMap(({ pid }) => (pid === null ? [] : [pid]))];
-    return pids.reduce((sum, pid) => sum + processMemory(pid).pssBytes, 0);
+    return cells.flatMap(({ pid }) => (pid === null ? [] : [pid]));
   }
 
   /** A command of its own API, as `load` or `park`; resolves when the expert is in the state that it leads to. */

@@ -99,9 +99,10 @@ function likeliest(logits: Float32Array): number {
 
 /** What was prepared, from the names that it has in its folder. */
 function readPrepared(folder: string): Prepared {
-  const record = JSON.parse(readFileSync(join(folder, 'prepared.json'), 'utf8')) as Omit<
+  const record = JSON.parse(readFileSync(join(folder, 'prepared.json'), 'utf8')) as Pick<
     Prepared,
-    'directory'
-  >;
-  return { directory: folder, model: record.model, tokenizer: record.tokenizer };
+    'model' | 'tokenizer'
+  > & { readonly canary: Pick<Prepared, 'decoder'> | null };
+  const { model, tokenizer, canary } = record;
+  return { directory: folder, model, tokenizer, decoder: canary?.decoder ?? null };
 }

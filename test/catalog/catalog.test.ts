@@ -1,5 +1,15 @@
 import assert from 'node:assert/strict';
-import { mkdirSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  linkSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { writeExpert } from './folder.ts';
@@ -131,6 +141,29 @@ test('a load of one version is not begun with the files of another', async () =>
   await catalog.reconcile(config());
   await assert.rejects(catalog.verify('a', old), { code: 'replaced', retryable: true });
   await catalog.verify('a', catalog.package('a')?.digest ?? '');
+});
+
+test('files that were hashed are hashed again where somebody touched one, even if he gave it its old time back', async () => {
+  const { catalog, expertsDir } = setUp();
+  const directory = writeExpert(expertsDir, 'a');
+  await catalog.reconcile(config());
+  const digest = catalog.package('a')?.digest ?? '';
+  const path = join(directory, 'onnx/model.onnx');
+  await catalog.verify('a', digest);
+  const whole = readFileSync(path);
+  const { atime, mtime } = statSync(path);
+  const overwrite = (content: Uint8Array | string) => {
+    writeFileSync(path, content);
+    utimesSync(path, atime, mtime);
+  };
+  overwrite('WEIGHTS');
+  await assert.rejects(catalog.verify('a', digest), /the content of onnx\/model\.onnx is not what/);
+  overwrite(whole);
+  await catalog.verify('a', digest);
+  linkSync(path, join(directory, 'another name'));
+  await catalog.verify('a', digest);
+  rmSync(path);
+  await assert.rejects(catalog.verify('a', digest), /onnx\/model\.onnx is missing/);
 });
 
 test('after stop() a reading that is under way tells nothing', async () => {

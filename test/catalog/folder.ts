@@ -52,5 +52,11 @@ export function writeExpert(
 }
 
 export function emptyMemory(): Memory {
-  return { profile: () => null, keepProfile: () => {}, prototypes: () => null, keepPrototypes: () => {} };
+  return {
+    profile: () => null,
+    keepProfile: () => {},
+    prototypes: () => null,
+    keepPrototypes: () => {},
+    recentExperts: () => [],
+  };
 }

@@ -68,7 +68,13 @@ test("the router's words are those that the manifest means", () => {
   const directory = writeExpert(root, 'worded', {
     routing: { languages: ['en'], examples: [], rules: [], vocabulary: 'labels.txt' },
   });
-  const options = { memory: emptyMemory(), embedderDigest: null, pinned: false, contextTokens: null };
+  const options = {
+    memory: emptyMemory(),
+    embedderDigest: null,
+    pinned: false,
+    contextTokens: null,
+    fallback: null,
+  };
   assert.equal(expertOf(readPackage(directory), options).routing.vocabulary.length, 2);
   writeFileSync(join(directory, 'labels.txt'), 'a\nc\n');
   assert.throws(() => expertOf(readPackage(directory), options), refused(/labels\.txt is not what/));
@@ -119,7 +125,7 @@ test('no bytes make the parser throw anything but a clear refusal', () => {
 
 test('before the first load the bound is conservative, and a profile of this device replaces it', () => {
   const found = readPackage(writeExpert(root, 'bounded'));
-  const options = { embedderDigest: null, pinned: false, contextTokens: null };
+  const options = { embedderDigest: null, pinned: false, contextTokens: null, fallback: null };
   const blind = expertOf(found, { ...options, memory: emptyMemory() });
   assert.ok(blind.memory.residentBytes > 24e6 && !blind.memory.measured);
   const told = expertOf(
@@ -136,7 +142,7 @@ test('examples that no embedder has seen are unknown, not empty', () => {
   const directory = writeExpert(root, 'taught', {
     routing: { languages: ['en'], examples: ['what is it?'], rules: [] },
   });
-  const options = { embedderDigest: 'e', pinned: false, contextTokens: null };
+  const options = { embedderDigest: 'e', pinned: false, contextTokens: null, fallback: null };
   assert.equal(
     expertOf(readPackage(directory), { ...options, memory: emptyMemory() }).routing.prototypes,
     null,
@@ -176,13 +182,25 @@ test('a language model has room for one context, as large as the configuration s
       model: cacheBytesPerToken === undefined ? model : { ...model, cacheBytesPerToken },
     });
     const found = { manifest, digest: 'd', directory: root };
-    return expertOf(found, { memory: emptyMemory(), embedderDigest: null, pinned: false, contextTokens });
+    return expertOf(found, {
+      memory: emptyMemory(),
+      embedderDigest: null,
+      pinned: false,
+      contextTokens,
+      fallback: null,
+    });
   };
   assert.equal(facts(null, 8_192, 100).cacheBytes, 204_800);
   assert.equal(facts(4_096, 8_192, 100).cacheBytes, 409_600);
   assert.equal(facts(4_096, 512, 100).cacheBytes, 51_200);
   assert.ok(facts(null, 8_192).cacheBytes > 0, 'a manifest that does not say is no reason for none');
   const other = manifestOf('other', files);
-  const options = { memory: emptyMemory(), embedderDigest: null, pinned: false, contextTokens: 4_096 };
+  const options = {
+    memory: emptyMemory(),
+    embedderDigest: null,
+    pinned: false,
+    contextTokens: 4_096,
+    fallback: null,
+  };
   assert.equal(expertOf({ manifest: other, digest: 'd', directory: root }, options).cacheBytes, 0);
 });

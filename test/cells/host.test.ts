@@ -1,9 +1,11 @@
 /** The host without a process: order, cancelling, and what a failed load leaves. */
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { type TestContext, test } from 'node:test';
 import type { FromCell, ToCell } from '../../agent/cells/protocol.ts';
+import type { Part } from '../../agent/ports.ts';
 import { Host, type HostOptions } from '../../agent/runtime/host.ts';
 import type { Task } from '../../agent/runtime/task.ts';
+import { ToldMemory } from '../runtime/told-memory.ts';
 import { openScripted } from './scripted-task.ts';
 import { say, scripted } from './started.ts';
 
@@ -59,9 +61,7 @@ class HostUnderTest {
   }
 
   answerTo(call: number): Promise<FromCell> {
-    return this.until(
-      (message) => message.type !== 'ready' && message.type !== 'delta' && message.call === call,
-    );
+    return this.until((message) => 'call' in message && message.type !== 'delta' && message.call === call);
   }
 
   #session(path: string) {
@@ -227,7 +227,7 @@ test('what is kept is given back between runs, and the expert stays', async () =
   assert.equal(task.keptBytes?.(), 100, 'not while a run is under way');
   end('first');
   const trimmed = await given.answerTo(3);
-  assert.ok(trimmed.type === 'unloaded' && trimmed.cellBytes === 5);
+  assert.ok(trimmed.type === 'unloaded' && trimmed.unloaded.cellBytes === 5);
   end('second');
   const second = await given.answerTo(4);
   assert.ok(second.type === 'answered' && second.report.keptBytes === 99);
@@ -258,4 +258,98 @@ test('runs that take no turns do not begin beside those that do', async () => {
     [1, 2, 3, 4, 5],
   );
   await given.host.stop();
+});
+
+/** A host with an expert whose weights are in the hands of the test. */
+function withWeights(t: TestContext) {
+  const memory = new ToldMemory();
+  const { begun, task, end } = openTurnTaker();
+  const watch = { end: () => {}, claim: () => memory } as never;
+  const given = new HostUnderTest({
+    parker: { folder: '/nowhere', watch: () => watch },
+    findTask: async () => async (context) =>
+      context.manifest.id === 'good' ? { ...task, recite: async () => Float32Array.of(1) } : task,
+  });
+  t.after(() => given.host.stop());
+  let calls = 0;
+  const unload = async (part: Part, expert = 'good') => {
+    given.host.receive({ type: 'unload', call: ++calls, expert, part });
+    return await given.answerTo(calls);
+  };
+  const load = async (expert = 'good') => {
+    given.load(++calls, expert);
+    return await given.answerTo(calls);
+  };
+  const run = (question: string, expert = 'good') => {
+    given.run(++calls, question, expert);
+    return given.answerTo(calls);
+  };
+  /** Asks, lets the run end once it has begun, and resolves with the answer. */
+  const ask = async (question: string) => {
+    const answer = run(question);
+    while (!begun.includes(question)) await new Promise((resolve) => setImmediate(resolve));
+    end(question);
+    return await answer;
+  };
+  return { memory, given, begun, end, unload, load, run, ask };
+}
+
+test('of a parked expert is told what is cold: once parked, chilled and warmed, after the answer', async (t) => {
+  const { given, memory, unload, load } = withWeights(t);
+  assert.equal((await load()).type, 'loaded');
+  assert.equal((await unload('weights')).type, 'unloaded');
+  assert.equal((await unload('pages')).type, 'unloaded');
+  const warmed = await load();
+  assert.ok(warmed.type === 'loaded' && warmed.report.beforeBytes === null && warmed.report.loadMs >= 0);
+  assert.ok(memory.isParked);
+  assert.deepEqual(
+    given.sent.map((message) => (message.type === 'cached' ? message.cached.coldBytes : message.type)),
+    ['loaded', 'unloaded', 0, 'unloaded', 100, 'loaded', 0],
+  );
+});
+
+test('what is not parked is not chilled, and what is resident is loaded already', async (t) => {
+  const { unload, load, ask } = withWeights(t);
+  await load();
+  const code = (answer: FromCell) => (answer.type === 'failed' ? answer.failure.code : answer.type);
+  assert.equal(code(await unload('pages')), 'not_parked');
+  await unload('weights');
+  await ask('first');
+  assert.equal(code(await load()), 'already_loaded');
+  assert.equal(code(await unload('pages')), 'not_parked');
+  await load('other');
+  assert.equal(code(await unload('pages', 'other')), 'not_parkable');
+});
+
+test('a run that had to bring the weights back tells how long that took, and only that one', async (t) => {
+  const { unload, load, ask } = withWeights(t);
+  await load();
+  await unload('weights');
+  const resumes: boolean[] = [];
+  for (const question of ['first', 'second']) {
+    const told = await ask(question);
+    assert.ok(told.type === 'answered');
+    resumes.push('resume' in told.report.stages);
+  }
+  assert.deepEqual(resumes, [true, false]);
+});
+
+test('others run while a file is read ahead, and whoever cannot ends the reading', async (t) => {
+  const { memory, given, begun, end, unload, load, run } = withWeights(t);
+  await load();
+  await load('other');
+  await unload('weights');
+  await unload('pages');
+  const read = Promise.withResolvers<void>();
+  memory.reading = read.promise;
+  const warmed = load();
+  const answer = run('meanwhile', 'other');
+  assert.deepEqual(begun, ['meanwhile']);
+  const trimmed = unload('kept', 'other');
+  end('meanwhile');
+  await answer;
+  read.resolve();
+  await Promise.all([warmed, trimmed]);
+  const last = given.sent.findLast((message) => message.type === 'cached');
+  assert.deepEqual(last?.cached, { bytes: 100, coldBytes: 100 });
 });

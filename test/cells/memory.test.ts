@@ -15,15 +15,21 @@ const root = mkdtempSync(join(tmpdir(), 'expertd-memory-'));
 after(() => rmSync(root, { recursive: true }));
 mkdirSync(join(root, 'self'));
 
+const SETTLED = ['major', 'minor', 'trim'];
+
 /** Memory of a process as files: what each settling leaves, and a peak that only a reset brings down. */
 class MadeUpProcess {
   readonly memory: CellMemory;
   readonly calls: string[] = [];
+  usedBytes = 0;
 
   constructor() {
     const trimHeap = () => this.calls.push('trim') > 0;
     const libc: Libc = { trimHeap, dieWithParent: () => false };
-    this.memory = new CellMemory(libc, root, () => this.calls.push('collect'));
+    this.memory = new CellMemory(libc, root, {
+      collect: (kind) => void this.calls.push(kind),
+      usedBytes: () => this.usedBytes,
+    });
   }
 
   write(pss: number, rss: number, peak: number): void {
@@ -41,7 +47,34 @@ test('a load costs what PSS grew by; its peak is the highest RSS meanwhile', asy
     [report.beforeBytes, report.afterBytes, report.peakBytes],
     [40_000 * KIB, 60_000 * KIB, 45_000 * KIB],
   );
-  assert.deepEqual(made.calls, ['collect', 'collect', 'trim', 'collect', 'collect', 'trim']);
+  assert.deepEqual(made.calls, [...SETTLED, ...SETTLED]);
+});
+
+test('garbage is not collected again before a load where next to none has come since', async () => {
+  const made = new MadeUpProcess();
+  made.write(40_000, 50_000, 90_000);
+  const before = async (usedBytes: number): Promise<string[]> => {
+    made.usedBytes = usedBytes;
+    made.calls.length = 0;
+    let calls: string[] = [];
+    await made.memory.measure(async () => {
+      calls = [...made.calls];
+    });
+    return calls;
+  };
+  made.memory.settle();
+  assert.deepEqual(await before(200 * KIB), ['trim']);
+  assert.deepEqual(await before(200 * KIB), ['trim'], 'a load settles at its end');
+  assert.deepEqual(await before(600 * KIB), SETTLED);
+});
+
+test('after a load that failed nothing is known to be settled', async () => {
+  const made = new MadeUpProcess();
+  made.write(40_000, 50_000, 90_000);
+  made.memory.settle();
+  await assert.rejects(made.memory.measure(() => Promise.reject(new Error('broken'))));
+  made.calls.length = 0;
+  await made.memory.measure(async () => assert.deepEqual(made.calls, SETTLED));
 });
 
 test('the peak is reset before the work', async () => {
@@ -119,7 +152,7 @@ test('60 MB come in with an expert and go with it', { timeout: 120_000 }, async 
     const grown = afterBytes - beforeBytes;
     assert.ok(grown > 40 * MB && grown < 180 * MB, `grown by ${grown} in round ${round}`);
     assert.ok(peakBytes >= grown, `peak ${peakBytes} of ${grown}`);
-    const left = await started.cells.unload('heavy-1', 'sixty', 'all');
+    const { cellBytes: left } = await started.cells.unload('heavy-1', 'sixty', 'all');
     // PSS also rises by up to 25 MB when other processes of the same Node end: their share of its text falls to us.
     assert.ok(left !== null && left < bare + 37 * MB, `${left} left of ${bare} in round ${round}`);
     t.diagnostic(`bare ${bare / MB} MB, load +${grown / MB}, peak ${peakBytes / MB}, unloaded ${left / MB}`);

@@ -66,6 +66,8 @@ async function act(verb: string, rest: string, run: TaskRun): Promise<Answer> {
       // Open until the process ends, which is how a test sees that it did.
       openSync(rest, 'w');
       return text('held');
+    case 'eat':
+      return text(`ate ${eat(Number(rest))}`);
     case 'exit':
       return process.exit(Number(rest));
     case 'abort':
@@ -105,6 +107,13 @@ function block(): never {
 
 function piece(words: string): Piece {
   return { text: words, tokens: [] };
+}
+
+/** Takes so many megabytes and touches them all. */
+function eat(megabytes: number): number {
+  const eaten: Buffer[] = [];
+  for (let left = megabytes; left > 0; left--) eaten.push(Buffer.alloc(1_048_576, 1));
+  return eaten.length;
 }
 
 function text(words: string): Extract<Answer, { kind: 'text' }> {

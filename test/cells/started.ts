@@ -5,7 +5,8 @@ import type { CellCommand, CellLog, ExpertPackage } from '../../agent/cells/cell
 import { Cells } from '../../agent/cells/cells.ts';
 import { AgentError } from '../../agent/errors.ts';
 import { AS_MADE, type Piece } from '../../agent/generation.ts';
-import type { Ask, RunReport } from '../../agent/ports.ts';
+import { OomKills } from '../../agent/linux/oom-kills.ts';
+import type { Ask, Cached, RunReport } from '../../agent/ports.ts';
 import type { CellId, ExpertId } from '../../agent/types.ts';
 import v8Flags from '../../agent/v8-flags.json' with { type: 'json' };
 import type { LoadScript } from './scripted-task.ts';
@@ -55,18 +56,25 @@ export function say(question: string): Ask {
 export interface Exit {
   readonly cell: CellId;
   readonly cause: string;
+  readonly oomKilled: boolean;
 }
 
 /** `Cells` with everything that it tells. Use with `await using`: its end waits for the exit of every process. */
 export class StartedCells {
   readonly cells: Cells;
   readonly exits: Exit[] = [];
+  readonly cached: { readonly cell: CellId; readonly expert: ExpertId; readonly cached: Cached }[] = [];
   readonly logged: { readonly level: string; readonly text: string }[] = [];
+  readonly #cachedWaiters: ((cached: Cached) => void)[] = [];
   #waiters: { readonly cell: CellId; readonly resolve: (cause: string) => void }[] = [];
 
   constructor(
     experts: ReadonlyMap<ExpertId, ExpertPackage>,
-    { command = scriptedCommand, stopGraceMs = 2_000 }: { command?: CellCommand; stopGraceMs?: number } = {},
+    {
+      command = scriptedCommand,
+      stopGraceMs = 2_000,
+      oomKills = new OomKills(),
+    }: { command?: CellCommand; stopGraceMs?: number; oomKills?: OomKills } = {},
   ) {
     const log = (level: string) => (fields: object, message: string) => {
       this.logged.push({ level, text: `${message} ${JSON.stringify(fields)}` });
@@ -75,9 +83,19 @@ export class StartedCells {
       command,
       locate: (id) => locate(experts, id),
       log: { info: log('info'), warn: log('warn') } satisfies CellLog,
-      onExit: (cell, cause) => this.#exited(cell, cause),
+      onExit: (...exit) => this.#exited(...exit),
+      onCached: (cell, expert, cached) => {
+        this.cached.push({ cell, expert, cached });
+        for (const resolve of this.#cachedWaiters.splice(0)) resolve(cached);
+      },
       stopGraceMs,
+      oomKills,
     });
+  }
+
+  /** What is told next of a parked expert. To be called before what makes a cell tell it. */
+  nextCached(): Promise<Cached> {
+    return new Promise((resolve) => this.#cachedWaiters.push(resolve));
   }
 
   /** Resolves with the cause when the cell has ended, or has ended before. */
@@ -97,8 +115,8 @@ export class StartedCells {
     await this.cells.shutdown(2_000);
   }
 
-  #exited(cell: CellId, cause: string): void {
-    this.exits.push({ cell, cause });
+  #exited(cell: CellId, cause: string, oomKilled: boolean): void {
+    this.exits.push({ cell, cause, oomKilled });
     for (const waiter of this.#waiters) if (waiter.cell === cell) waiter.resolve(cause);
   }
 }

@@ -32,8 +32,18 @@ const FORGERIES: readonly (readonly [what: string, question: string, cause: RegE
   ],
   [
     'an answer of another kind',
-    'forge {"type":"unloaded","call":2,"cellBytes":1}',
+    'forge {"type":"unloaded","call":2,"unloaded":{"cellBytes":1,"weights":null}}',
     /a "unloaded" that was not asked/,
+  ],
+  [
+    'more than all of it cold',
+    'forge {"type":"cached","expert":"good","cached":{"bytes":1,"coldBytes":2}}',
+    /"coldBytes" is missing or not of the right kind$/,
+  ],
+  [
+    'what is cached of an expert that it never had',
+    'forge {"type":"cached","expert":"thrower","cached":{"bytes":1,"coldBytes":0}}',
+    /a "cached" of an expert it never had$/,
   ],
   ['another protocol', `forge {"type":"ready","protocol":${PROTOCOL + 1}}`, /protocol of another version/],
   ['a probability that is no number', 'nan', /"score" is missing or not of the right kind$/],

@@ -64,10 +64,20 @@ const failure = fc.record({
   hint: fc.option(fc.string()),
   retryable: fc.boolean(),
 });
+const unloaded = fc.record({
+  cellBytes: bytes,
+  weights: fc.option(
+    fc.tuple(fc.nat(), fc.nat()).map(([a, b]) => ({ bytes: Math.max(a, b), keptBytes: Math.min(a, b) })),
+  ),
+});
+const cached = fc
+  .tuple(fc.maxSafeNat(), fc.maxSafeNat())
+  .map(([one, other]) => ({ bytes: Math.max(one, other), coldBytes: Math.min(one, other) }));
 const honest: fc.Arbitrary<FromCell> = fc.oneof(
   fc.record({ type: fc.constant('ready' as const), protocol: fc.nat() }),
   fc.record({ type: fc.constant('loaded' as const), call, report }),
-  fc.record({ type: fc.constant('unloaded' as const), call, cellBytes: bytes }),
+  fc.record({ type: fc.constant('unloaded' as const), call, unloaded }),
+  fc.record({ type: fc.constant('cached' as const), expert: fc.string(), cached }),
   fc.record({ type: fc.constant('delta' as const), call, piece }),
   fc.record({ type: fc.constant('answered' as const), call, report: runReport }),
   fc.record({ type: fc.constant('failed' as const), call, failure }),
@@ -140,6 +150,26 @@ test('bounds hold: long texts, many stages, holes in lists, probabilities above 
     answered({ kind: 'embeddings', vectors: [[1, 2]] }),
   ];
   for (const value of refused) assert.throws(() => readMessage(value), malformed);
+});
+
+test('of a parked expert no more than all of it is cold, in whole bytes', () => {
+  const told = (bytes: unknown, coldBytes: unknown, expert: unknown = 'one') => ({
+    type: 'cached',
+    expert,
+    cached: { bytes, coldBytes },
+  });
+  assert.deepEqual(readMessage(told(5, 5)), told(5, 5));
+  const refused = [
+    told(5, 6),
+    told(5, -1),
+    told(5, 0.5),
+    told(5, null),
+    told(Number.POSITIVE_INFINITY, 1),
+    told(5, 5, 'x'.repeat(1_001)),
+    told(5, 5, 7),
+    { type: 'cached', expert: 'one' },
+  ];
+  for (const value of refused) assert.throws(() => readMessage(value), malformed, JSON.stringify(value));
 });
 
 test('a tensor must be what it says: type, size, elements', () => {

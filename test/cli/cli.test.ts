@@ -135,7 +135,7 @@ describe('the other commands', () => {
     assert.match(out, /^expertd 0\.0\.1, ready, up 1 min 5 s\n/);
     assert.match(out, /memory {4}180\.0 MB of 300\.0 MB committed \(60 %\); measured 171\.0 MB/);
     assert.match(out, /requests {2}1 running, 2 waiting/);
-    assert.match(out, /fast-1 +4242 +80\.0 MB +1 {2}embedder/);
+    assert.match(out, /fast-1 +4242 +80\.0 MB +75\.0 MB +20\.0 MB +1 {2}embedder/);
   });
 
   test('experts are a table, one is a page, and actions reach the agent', async () => {

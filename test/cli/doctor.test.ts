@@ -35,7 +35,7 @@ const clock = (nowMs: number, synchronised: boolean | null): Survey =>
 
 test('a healthy device has a finding for each check, and all are ok', () => {
   const findings = deviceFindings(healthySurvey());
-  assert.equal(findings.length, 15);
+  assert.equal(findings.length, 16);
   for (const finding of findings)
     assert.deepEqual([finding.status, finding.fix], ['ok', null], finding.check);
 });
@@ -43,6 +43,8 @@ test('a healthy device has a finding for each check, and all are ok', () => {
 /** A spoilt survey, the check that must notice, its verdict, and words of what it says or advises. */
 const ILLS: readonly (readonly [Survey, string, Finding['status'], RegExp])[] = [
   [healthySurvey({ psiOn: false }), 'psi', 'warning', /psi=1/],
+  [healthySurvey({ alarms: [] }), 'alarms', 'no data', /at its next sample/],
+  [healthySurvey({ alarms: ['PSI', 'events'] }), 'alarms', 'ok', /at once by PSI, events$/],
   [
     healthySurvey({ memoryController: false }),
     'cgroup',

@@ -71,7 +71,7 @@ function loading(it: It): void {
 
   it('an expert that was unloaded can be loaded again', async ({ runtime }) => {
     await runtime.load('fast-1', 'fast', 'good');
-    const bytes = await runtime.unload('fast-1', 'good', 'all');
+    const { cellBytes: bytes } = await runtime.unload('fast-1', 'good', 'all');
     assert.ok(bytes === null || bytes > 0);
     await rejects(says(runtime, 'good'), 'not_loaded');
     await runtime.load('fast-1', 'fast', 'good');
@@ -80,7 +80,7 @@ function loading(it: It): void {
 
   it('an expert that gives back what it keeps stays loaded', async ({ runtime }) => {
     await runtime.load('fast-1', 'fast', 'good');
-    const bytes = await runtime.unload('fast-1', 'good', 'kept');
+    const { cellBytes: bytes } = await runtime.unload('fast-1', 'good', 'kept');
     assert.ok(bytes === null || bytes > 0);
     assert.equal(await says(runtime, 'good'), 'hello');
     await rejects(runtime.unload('fast-1', 'other', 'kept'), 'not_loaded');

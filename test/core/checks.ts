@@ -11,6 +11,8 @@ export function nameOf(step: Step): string {
     case 'unload':
     case 'trim':
     case 'park':
+    case 'chill':
+    case 'warm':
       return `${step.type} ${step.expert}`;
     case 'learn':
       return `learn ${step.subject}`;

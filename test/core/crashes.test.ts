@@ -165,7 +165,7 @@ test('events about a cell that is gone say nothing', () => {
     { type: 'loaded', expert: 'a', cell: 'fast-1', report },
     { type: 'loadFailed', expert: 'a', cell: 'fast-1', error },
     { type: 'unloaded', expert: 'a', cell: 'fast-1', cellBytes: 0 },
-    { type: 'cellExited', cell: 'fast-1', cause: 'again', answered: [] },
+    { type: 'cellExited', cell: 'fast-1', cause: 'again', oomKilled: false, answered: [] },
     { type: 'released', lease: 1, outcome: { ok: true, error: null, stages: {}, keptBytes: 0, sources: 0 } },
   ] as const) {
     const { state, steps } = world.happen(event);

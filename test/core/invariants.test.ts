@@ -27,7 +27,8 @@ type Action =
       readonly keptMb: number;
       readonly stays: number;
     }
-  | { readonly kind: 'kill'; readonly index: number }
+  | { readonly kind: 'kill'; readonly index: number; readonly how: 'signal' | 'oom' }
+  | { readonly kind: 'cached'; readonly index: number; readonly coldMb: number }
   | { readonly kind: 'hangUp'; readonly index: number }
   | {
       readonly kind: 'sample';
@@ -71,7 +72,22 @@ const action: fc.Arbitrary<Action> = fc.oneof(
       ),
     }),
   },
-  { weight: 1, arbitrary: fc.record({ kind: fc.constant('kill' as const), index: fc.nat(5) }) },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      kind: fc.constant('kill' as const),
+      index: fc.nat(5),
+      how: fc.constantFrom('signal' as const, 'oom' as const),
+    }),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      kind: fc.constant('cached' as const),
+      index: fc.nat(6),
+      coldMb: fc.constantFrom(0, 3, 40),
+    }),
+  },
   { weight: 2, arbitrary: fc.record({ kind: fc.constant('hangUp' as const), index: fc.nat(200) }) },
   {
     weight: 2,
@@ -137,6 +153,7 @@ function install(world: World, id: string, version = '1.0.0'): void {
     lane: id === 'heavy' ? 'heavy' : 'fast',
     cacheBytes: id === 'heavy' ? 12 * MB : 0,
     parkable: PARKABLE.has(id),
+    fallback: id === 'huge' ? 'a' : id === 'heavy' ? 'b' : null,
     assistant: id === 'b' ? { base: 'nobody' } : id === 'c' ? { base: 'heavy' } : null,
     isolation: id === 'alone' ? 'own' : 'shared',
     needsEmbedding: id === 'b',
@@ -170,7 +187,10 @@ function play(world: World, actions: readonly Action[]): void {
         world.complete(next.index, next.fault);
         break;
       case 'kill':
-        world.kill(next.index);
+        world.kill(next.index, next.how);
+        break;
+      case 'cached':
+        world.tellCached(IDS[next.index] ?? 'a', next.coldMb * MB);
         break;
       case 'hangUp':
         world.hangUp(`r${next.index % Math.max(1, requests)}`);
@@ -196,17 +216,22 @@ function play(world: World, actions: readonly Action[]): void {
   }
 }
 
-function newWorld(budgetMb: number): World {
-  return new World(settings({ budgetBytes: budgetMb * MB, embedder: 'embedder', idleMs: 60_000 }), sizes);
+function newWorld(budgetMb: number, swapDelayMs = 2_000): World {
+  const budgetBytes = budgetMb * MB;
+  return new World(
+    settings({ budgetBytes, embedder: 'embedder', idleMs: 60_000, prefetch: true, swapDelayMs }),
+    sizes,
+  );
 }
 
 test('invariants 1, 2, 3 and 5 hold, and everything ends, over random event sequences', () => {
   fc.assert(
     fc.property(
       fc.constantFrom(150, 230, 330, 600),
+      fc.constantFrom(0, 100, 2_000),
       fc.array(action, { minLength: 5, maxLength: 120, size: 'max' }),
-      (budgetMb, actions) => {
-        const world = newWorld(budgetMb);
+      (budgetMb, swapDelayMs, actions) => {
+        const world = newWorld(budgetMb, swapDelayMs);
         play(world, actions);
         world.drain();
       },

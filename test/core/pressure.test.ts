@@ -176,7 +176,7 @@ test('the agent itself counts: what it grew by is taken back', () => {
     psiFullAvg10: null,
     device: null,
   };
-  const sample = { ...nothing, agentBytes: 210 * MB, cellBytes: new Map() };
+  const sample = { ...nothing, agentBytes: 210 * MB, cellBytes: new Map(), cellFileBytes: new Map() };
   assert.deepEqual(said(world.happen({ type: 'sample', sample })), ['unload a from fast-1']);
 });
 
@@ -189,6 +189,11 @@ function lookAt(world: World, cell: string, mb: number): Decision {
     psiFullAvg10: null,
     device: null,
   };
-  const sample = { ...nothing, agentBytes: 60 * MB, cellBytes: new Map([[cell, mb * MB]]) };
+  const sample = {
+    ...nothing,
+    agentBytes: 60 * MB,
+    cellBytes: new Map([[cell, mb * MB]]),
+    cellFileBytes: new Map(),
+  };
   return world.happen({ type: 'sample', sample });
 }

@@ -1,7 +1,8 @@
 /** Short forms for scenario tests: a world that starts with its experts, and decisions as short sentences. */
 import type { Device } from '../../agent/device.ts';
+import type { Event } from '../../agent/events.ts';
 import type { PolicyNames, Settings } from '../../agent/tuning.ts';
-import type { Decision, Event, Expert, Sample, Step } from '../../agent/types.ts';
+import type { Decision, Expert, Sample, Step } from '../../agent/types.ts';
 import { MB, settings } from './made.ts';
 import type { TrueSize } from './true-memory.ts';
 import { World } from './world.ts';
@@ -59,6 +60,10 @@ export function sayStep(step: Step): string {
       return `fall back ${step.request}: ${step.degraded}`;
     case 'park':
       return `park ${step.expert} in ${step.cell}`;
+    case 'chill':
+      return `chill ${step.expert} in ${step.cell}`;
+    case 'warm':
+      return `warm ${step.expert} in ${step.cell}`;
     case 'trim':
       return `trim ${step.expert} in ${step.cell}`;
     case 'embed':

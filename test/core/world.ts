@@ -6,33 +6,21 @@
 import assert from 'node:assert/strict';
 import { decide, initialState } from '../../agent/decide.ts';
 import type { Device } from '../../agent/device.ts';
+import type { Event, LoadReport } from '../../agent/events.ts';
 import type { Policy } from '../../agent/policy.ts';
 import { committedBytes, leasesOn } from '../../agent/residency.ts';
 import type { PolicyNames, Settings } from '../../agent/tuning.ts';
-import type {
-  Decision,
-  Event,
-  ExpertId,
-  Failure,
-  LeaseId,
-  LoadReport,
-  RequestId,
-  State,
-  Step,
-} from '../../agent/types.ts';
+import type { Decision, ExpertId, LeaseId, RequestId, State, Step } from '../../agent/types.ts';
 import { nextDueMs } from '../../agent/upkeep.ts';
 import { policyOf } from '../../policies/index.ts';
 import { checkLoad, checkState, nameOf } from './checks.ts';
+import { Clients } from './clients.ts';
+import { BAD, CRASH, type Happening } from './happening.ts';
 import { axis, features, MB, names } from './made.ts';
 import { TrueMemory, type TrueSize } from './true-memory.ts';
 
-const CRASH: Failure = { code: 'cell_exited', message: 'gone', hint: null, retryable: true };
-const BAD: Failure = { code: 'bad_expert', message: 'broken file', hint: null, retryable: false };
 /** More decisions than this without time passing is a livelock. */
 const MAX_DECISIONS_AT_ONCE = 2_000;
-
-type Untimed<E> = E extends unknown ? Omit<E, 'atMs'> : never;
-export type Happening = Untimed<Event>;
 
 export class World {
   readonly policy: Policy;
@@ -47,8 +35,7 @@ export class World {
   keptBytes = 0;
   readonly log: { event: Event; decision: Decision }[] = [];
   readonly #initial: State;
-  readonly #ends = new Map<RequestId, string>();
-  readonly #open = new Set<RequestId>();
+  readonly #clients = new Clients();
   readonly #memory: TrueMemory;
   #pending: { step: Step; cell: string | null }[] = [];
   readonly #cancelled = new Set<LeaseId>();
@@ -65,14 +52,10 @@ export class World {
     return this.#initial;
   }
 
-  get waitingOperations(): number {
-    return this.#pending.length;
-  }
-
   happen(happening: Happening): Decision {
     assert.ok(++this.#atOnce < MAX_DECISIONS_AT_ONCE, 'livelock: decisions go on while no time passes');
     const event = { ...happening, atMs: this.nowMs } as Event;
-    if (event.type === 'request') this.#open.add(event.request);
+    if (event.type === 'request') this.#clients.open(event.request);
     const before = this.state;
     const decision = decide(before, event, this.policy);
     this.log.push({ event, decision });
@@ -107,8 +90,8 @@ export class World {
   }
 
   hangUp(request: RequestId): void {
-    if (!this.#open.has(request)) return;
-    this.#end(request, 'gone');
+    if (!this.#clients.isOpen(request)) return;
+    this.#clients.end(request, 'gone');
     this.happen({ type: 'hungUp', request });
   }
 
@@ -149,20 +132,34 @@ export class World {
 
   /** A process ends by itself; parts of the answers to `answered` went out before. */
   crash(cell: string, cause = 'killed by SIGSEGV', answered: readonly RequestId[] = []): Decision {
-    for (const request of answered) this.#end(request, 'answered in part');
+    for (const request of answered) this.#clients.end(request, 'answered in part');
     this.#exit(cell, cause, answered);
     return this.last;
   }
 
-  kill(index: number): void {
+  /** `how`: by somebody, or by the kernel for want of memory. */
+  kill(index: number, how: 'signal' | 'oom' = 'signal'): void {
     const cells = [...this.#memory.cells.keys()];
     const cell = cells[index % Math.max(1, cells.length)];
-    if (cell !== undefined) this.#exit(cell, 'killed by SIGKILL');
+    if (cell !== undefined) this.#exit(cell, 'killed by SIGKILL', [], how === 'oom');
+  }
+
+  /** What a cell says of an expert that it has parked. */
+  tellCached(expert: ExpertId, coldBytes: number): Decision {
+    const residency = this.state.experts.get(expert)?.residency;
+    const cell = residency?.state === 'parked' ? residency.cell : 'fast-1';
+    return this.happen({ type: 'cached', expert, cell, coldBytes });
   }
 
   sample(availableBytes: number | null, psi: number | null, psiFull: number | null = null): Decision {
     const cellBytes = new Map([...this.#memory.cells].map(([id]) => [id, this.cellBytes(id)]));
-    const memory = { agentBytes: 60 * MB, cellBytes, availableBytes, totalBytes: 1_000 * MB };
+    const memory = {
+      agentBytes: 60 * MB,
+      cellBytes,
+      cellFileBytes: new Map(),
+      availableBytes,
+      totalBytes: 1_000 * MB,
+    };
     const stalls = { psiSomeAvg10: psi, psiFullAvg10: psiFull };
     return this.happen({ type: 'sample', sample: { ...memory, ...stalls, device: this.device } });
   }
@@ -190,7 +187,7 @@ export class World {
     }
     assert.equal(this.state.requests.size, 0, 'a request was never answered');
     assert.equal(this.state.leases.size, 0, 'a lease never ended');
-    assert.equal(this.#open.size, 0, 'a client was never told');
+    assert.equal(this.#clients.waiting, 0, 'a client was never told');
   }
 
   /** What /proc would say: the process, and what its experts really take. */
@@ -204,7 +201,9 @@ export class World {
       return;
     }
     this.#memory.park(expert, this.stays);
-    this.happen({ type: 'parked', expert, cell, cellBytes: this.cellBytes(cell) });
+    const bytes = this.#memory.sizes.get(expert)?.residentBytes ?? 0;
+    const weights = { bytes, keptBytes: Math.round(bytes * this.stays) };
+    this.happen({ type: 'parked', expert, cell, cellBytes: this.cellBytes(cell), weights });
   }
 
   #carryOut(step: Step): void {
@@ -239,14 +238,22 @@ export class World {
         this.#cancelled.add(step.lease);
         return;
       case 'reject':
-        return this.#end(step.request, step.failure.code);
+        return this.#clients.end(step.request, step.failure.code);
       case 'abstain':
-        return this.#end(step.request, 'abstained');
+        return this.#clients.end(step.request, 'abstained');
       case 'ready':
         assert.ok(this.#isInMemory(step.expert), `${step.expert} is not in memory`);
-        return this.#end(step.request, 'ready');
+        return this.#clients.end(step.request, 'ready');
       case 'fallback':
-        return this.#end(step.request, 'fallback');
+        return this.#clients.end(step.request, 'fallback');
+      case 'chill':
+      case 'warm':
+        assert.equal(
+          this.state.experts.get(step.expert)?.residency.state,
+          'parked',
+          `${step.expert} is not parked: its pages are in use`,
+        );
+        return;
       case 'park':
       case 'trim':
         assert.equal(leasesOn(this.state, step.expert), 0, `${step.expert} is leased and was to be trimmed`);
@@ -318,8 +325,8 @@ export class World {
         const sources = step.purpose === 'retrieve' && ok ? this.sources : 0;
         // A client that hung up or was refused is not answered again; one that gets more, or a refusal by the core, later.
         const isFinal = step.purpose === 'answer' || (ok && sources === 0);
-        if (isFinal && this.#open.has(step.request) && !this.#cancelled.has(step.lease))
-          this.#end(step.request, 'answered');
+        if (isFinal && this.#clients.isOpen(step.request) && !this.#cancelled.has(step.lease))
+          this.#clients.end(step.request, 'answered');
         this.happen({
           type: 'released',
           lease: step.lease,
@@ -354,11 +361,11 @@ export class World {
     this.happen({ type: 'loaded', expert, cell, report });
   }
 
-  #exit(cell: string, cause: string, answered: readonly RequestId[] = []): void {
+  #exit(cell: string, cause: string, answered: readonly RequestId[] = [], oomKilled = false): void {
     if (!this.#memory.cells.delete(cell)) return;
     this.#memory.forget(cell);
     this.#pending = this.#pending.filter((operation) => operation.cell !== cell);
-    this.happen({ type: 'cellExited', cell, cause, answered });
+    this.happen({ type: 'cellExited', cell, cause, oomKilled, answered });
   }
 
   /** True where the core had a chance to know the size of everything in a cell. */
@@ -377,13 +384,6 @@ export class World {
       total += Math.max(0, loadBytes - this.#memory.extraBytes(step.cell));
     }
     return total;
-  }
-
-  /** Invariant 3: every waiter is answered exactly once. */
-  #end(request: RequestId, how: string): void {
-    assert.ok(!this.#ends.has(request), `${request} ended twice: ${this.#ends.get(request)}, then ${how}`);
-    this.#ends.set(request, how);
-    this.#open.delete(request);
   }
 
   #check(decision: Decision): void {

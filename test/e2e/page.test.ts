@@ -53,9 +53,18 @@ function everyState(): void {
     expertView('medical', 'retrieval', { pinned: true, leases: 1, summary: `A glossary ${EVIL}` }),
     expertView('writer', 'text-generation', { state: 'loading', cell: 'heavy-2' }),
   ];
+  const sizes = { measuredBytes: null, fileBytes: null, expectedBytes: 40 * MB };
   const cells = [
-    { id: 'fast-1', lane: 'fast', pid: 4242, bytes: 74 * MB, experts: ['embedder', 'medical'], leases: 1 },
-    { id: 'heavy-2', lane: 'heavy', pid: null, bytes: 44 * MB, experts: ['writer'], leases: 0 },
+    {
+      id: 'fast-1',
+      lane: 'fast',
+      pid: 4242,
+      bytes: 74 * MB,
+      ...sizes,
+      experts: ['embedder', 'medical'],
+      leases: 1,
+    },
+    { id: 'heavy-2', lane: 'heavy', pid: null, bytes: 44 * MB, ...sizes, experts: ['writer'], leases: 0 },
   ];
   const pressure = { level: 'high', why: 'memory is short' } as const;
   service.stateView = { ...service.stateView, cells, pressure, admission: 'closed' };

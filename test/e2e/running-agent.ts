@@ -17,6 +17,8 @@ export interface AgentOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** An existing state directory; else a new one that goes with the agent. */
   readonly stateDir?: string;
+  /** From the command that starts it to another one, which ends in that one. */
+  readonly command?: (argv: readonly string[]) => readonly string[];
 }
 
 export function temporaryFolder(): string {
@@ -49,14 +51,16 @@ export class RunningAgent {
   }
 
   /** Starts an agent that may well refuse to: `exit` tells how it ended. */
-  static async spawn({ config = {}, env = {}, stateDir }: AgentOptions = {}): Promise<RunningAgent> {
+  static async spawn(options: AgentOptions = {}): Promise<RunningAgent> {
+    const { config = {}, env = {}, stateDir, command = (argv) => argv } = options;
     const bundle = await ensureBundle();
     const folder = temporaryFolder();
     const configPath = join(folder, 'edge.config.json');
     writeFileSync(configPath, JSON.stringify({ http: { port: 0 }, ...config }));
     const state = stateDir ?? join(folder, 'state');
     const args = ['start', '--config', configPath, '--state-dir', state];
-    const child = spawn(process.execPath, launchArguments(ROOT, bundle, args), {
+    const [file = '', ...rest] = command([process.execPath, ...launchArguments(ROOT, bundle, args)]);
+    const child = spawn(file, rest, {
       env: { PATH: process.env['PATH'] ?? '', HOME: folder, ...env },
       stdio: ['ignore', 'pipe', 'pipe'],
     });

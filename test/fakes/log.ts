@@ -8,7 +8,7 @@ import { LiveRequests } from '../../agent/store/requests.ts';
 import type { Rows, StoredChoice } from '../../agent/store/rows.ts';
 import type { Records } from '../../agent/store/store.ts';
 import type { Run } from '../../agent/store/writer.ts';
-import type { MemoryProfile, State } from '../../agent/types.ts';
+import type { ExpertId, MemoryProfile, State } from '../../agent/types.ts';
 
 export class FakeStore implements Log, Memory, Records {
   /** All that was appended, in order. */
@@ -109,6 +109,12 @@ export class FakeStore implements Log, Memory, Records {
 
   prototypes(digest: string, embedderDigest: string): readonly Int8Array[] | null {
     return this.#prototypes.get(`${digest} ${embedderDigest}`) ?? null;
+  }
+
+  /** Chosen experts of the entries, as the store's table of choices has them. */
+  recentExperts(limit: number): readonly ExpertId[] {
+    const chosen = this.entries.flatMap(({ decision }) => decision.choice?.expert ?? []);
+    return chosen.slice(-limit);
   }
 
   keepPrototypes(digest: string, embedderDigest: string, prototypes: readonly Int8Array[]): void {

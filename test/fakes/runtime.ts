@@ -3,9 +3,19 @@
  * ends in the same turn, unless its expert waits for something. It records what no user of a runtime may do.
  */
 import { AgentError, toFailure } from '../../agent/errors.ts';
+import type { LoadReport } from '../../agent/events.ts';
 import type { Piece } from '../../agent/generation.ts';
-import type { Answer, Ask, OnCellExit, RunCall, RunReport, Runtime } from '../../agent/ports.ts';
-import type { CellId, ExpertId, Lane, LeaseId, LoadReport } from '../../agent/types.ts';
+import type {
+  Answer,
+  Ask,
+  OnCellExit,
+  Part,
+  RunCall,
+  RunReport,
+  Runtime,
+  Unloaded,
+} from '../../agent/ports.ts';
+import type { CellId, ExpertId, Lane, LeaseId } from '../../agent/types.ts';
 
 export interface FakeExpert {
   readonly residentBytes: number;
@@ -69,7 +79,7 @@ export class FakeRuntime implements Runtime {
     });
   }
 
-  async unload(id: CellId, expert: ExpertId, part: 'all' | 'kept'): Promise<number | null> {
+  async unload(id: CellId, expert: ExpertId, part: Part): Promise<Unloaded> {
     const cell = this.#running(id);
     const used = [...cell.runs.values()].some((run) => run.expert === expert);
     if (used) this.violations.push(`${expert} was unloaded from ${id} while it was leased`);
@@ -77,7 +87,7 @@ export class FakeRuntime implements Runtime {
       if (!cell.experts.has(expert)) throw notLoaded(expert, id);
       if (part === 'kept') this.#options.experts.get(expert)?.trim?.();
       else cell.experts.delete(expert);
-      return this.#bytes(cell);
+      return { cellBytes: this.#bytes(cell), weights: null };
     });
   }
 
@@ -125,7 +135,7 @@ export class FakeRuntime implements Runtime {
     this.#cells.delete(id);
     this.#exited.add(id);
     cell.death.reject(gone(id, cause));
-    this.#options.onExit(id, cause);
+    this.#options.onExit(id, cause, false);
     return true;
   }
 

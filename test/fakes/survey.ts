@@ -38,6 +38,7 @@ export function healthySurvey(change: Partial<Survey> = {}): Survey {
     totalBytes: 8_000 * MB,
     device: coolDevice(),
     psiOn: true,
+    alarms: ['PSI of the device'],
     memoryController: true,
     clock: { nowMs: Date.UTC(2026, 10, 24), synchronised: true },
     stateDisk: {

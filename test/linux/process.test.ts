@@ -7,6 +7,7 @@ import fc from 'fast-check';
 import {
   parseCounter,
   parseKilobytes,
+  readFootprint,
   readOomKills,
   readPeakRssBytes,
   readPssBytes,
@@ -21,6 +22,7 @@ Rss:               66604 kB
 Pss:               45161 kB
 Pss_Dirty:         21468 kB
 Pss_Anon:          21400 kB
+Pss_File:          23761 kB
 Swap:                  0 kB
 `;
 
@@ -83,6 +85,7 @@ test('the files are looked for below the root', () => {
   writeFileSync(join(root, '17/status'), 'Name:\tnode\nVmHWM:\t   900 kB\nVmRSS:\t   700 kB\n');
   writeFileSync(join(root, 'vmstat'), 'oom_kill 2\n');
   assert.equal(readPssBytes(17, root), 45_161 * 1024);
+  assert.deepEqual(readFootprint(17, root), { pssBytes: 45_161 * 1024, fileBytes: 23_761 * 1024 });
   assert.equal(readRssBytes(17, root), 700 * 1024);
   assert.equal(readPeakRssBytes(17, root), 900 * 1024);
   assert.equal(readOomKills(root), 2);
@@ -90,6 +93,7 @@ test('the files are looked for below the root', () => {
 
 test('a process that is not there is no data', () => {
   assert.equal(readPssBytes(18, root), null);
+  assert.equal(readFootprint(18, root), null);
   assert.equal(readRssBytes(18, root), null);
   assert.equal(readOomKills(join(root, '17')), null);
 });

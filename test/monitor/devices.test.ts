@@ -10,6 +10,7 @@ test('a Raspberry Pi 5: pages of 16 kB, heat without a passive trip point, an un
   assert.deepEqual(sample, {
     agentBytes: 61_424 * KB,
     cellBytes: new Map(),
+    cellFileBytes: new Map(),
     availableBytes: 6_401_072 * KB,
     totalBytes: 8_256_144 * KB,
     psiSomeAvg10: 0,

@@ -18,6 +18,7 @@ test('a sample holds the agent, its cells, and none that has ended', (context) =
   assert.deepEqual(sample, {
     agentBytes: 60_000 * 1024,
     cellBytes: new Map([['fast-1', 90_000 * 1024]]),
+    cellFileBytes: new Map(),
     availableBytes: 3000 * 1024,
     totalBytes: 8000 * 1024,
     psiSomeAvg10: 1.25,
@@ -30,6 +31,7 @@ test('what is missing is no data, never zero', (context) => {
   assert.deepEqual(monitor.sample(), {
     agentBytes: null,
     cellBytes: new Map(),
+    cellFileBytes: new Map(),
     availableBytes: null,
     totalBytes: null,
     psiSomeAvg10: null,
@@ -77,6 +79,14 @@ test('the limit is the tightest of a group and of all above it, in v2, v1 and bo
     'sys/fs/cgroup/memory/docker/abc/memory.limit_in_bytes': '268435456\n',
   });
   assert.equal(monitorOf(v1).limitBytes(), 268_435_456);
+  const hidden = treeOf(context, {
+    'proc/self/cgroup': '4:memory:/pod/abc\n',
+    'sys/fs/cgroup/memory/memory.limit_in_bytes': '9223372036854771712\n',
+    'sys/fs/cgroup/memory/memory.usage_in_bytes': '90000000\n',
+    'sys/fs/cgroup/memory/memory.stat': 'cache 1\nhierarchical_memory_limit 100000000\n',
+  });
+  assert.equal(monitorOf(hidden).limitBytes(), 100_000_000, 'the group of the pod is not mounted here');
+  assert.equal(monitorOf(hidden).sample().availableBytes, 10_000_000);
   const hybrid = treeOf(context, {
     'proc/self/cgroup': '0::/a/../../outside\n',
     'sys/fs/cgroup/unified/cgroup.controllers': 'memory\n',

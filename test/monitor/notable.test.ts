@@ -8,6 +8,7 @@ import { coolDevice } from '../fakes/survey.ts';
 const base: Sample = {
   agentBytes: 60e6,
   cellBytes: new Map([['fast-1', 90e6]]),
+  cellFileBytes: new Map(),
   availableBytes: 2e9,
   totalBytes: 4e9,
   psiSomeAvg10: 0,
@@ -21,6 +22,7 @@ test('only a sample that tells something new is worth an event', () => {
   assert.ok(isNotable({ ...base, availableBytes: 1.9e9 }, base));
   assert.ok(isNotable({ ...base, cellBytes: new Map([['fast-1', 92e6]]) }, base));
   assert.ok(isNotable({ ...base, cellBytes: new Map() }, base));
+  assert.ok(isNotable({ ...base, cellFileBytes: new Map([['fast-1', 40e6]]) }, base));
   assert.ok(isNotable({ ...base, psiFullAvg10: 0 }, base));
   assert.ok(isNotable({ ...base, device: null }, base));
 });

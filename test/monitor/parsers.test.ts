@@ -2,8 +2,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
+import { parseCgroupPlaces } from '../../agent/linux/control-groups.ts';
 import { parseInteger } from '../../agent/linux/kernel-files.ts';
-import { parseCgroupLimit, parseCgroupPlaces, parseDroppableBytes } from '../../agent/monitor/cgroup.ts';
+import { parseCgroupLimit, parseDroppableBytes } from '../../agent/monitor/cgroup.ts';
 import { shareOf } from '../../agent/monitor/frequency.ts';
 import { parseAuxvPageBytes } from '../../agent/monitor/page-size.ts';
 import { parsePsiAvg10 } from '../../agent/monitor/psi.ts';

@@ -32,6 +32,13 @@ test('the fixtures differ in what a doctor asks for', () => {
   ]);
 });
 
+test('a copy of a device offers the alarms of its files, and is not changed by the look', (context) => {
+  const root = copyOf(context, 'container-v2');
+  assert.deepEqual(surveyOf(root).alarms, ['events of the control group']);
+  put(root, 'proc/pressure/memory', '');
+  assert.deepEqual(surveyOf(root).alarms, ['PSI of the device', 'events of the control group']);
+});
+
 test('timesyncd that runs and has reached no server is not synchronised', (context) => {
   const root = copyOf(context, 'raspberry-pi-5');
   rmSync(join(root, 'run/systemd/timesync/synchronized'));

@@ -2,18 +2,24 @@
 import assert from 'node:assert/strict';
 import {
   chmodSync,
+  closeSync,
   existsSync,
   mkdirSync,
+  openSync,
   readdirSync,
   readFileSync,
   rmSync,
   statSync,
+  utimesSync,
   writeFileSync,
+  writeSync,
 } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { setImmediate } from 'node:timers/promises';
 import type { PrepareCommand } from '../../agent/preparation/process.ts';
+import { EDITION } from '../../agent/preparation/record.ts';
+import { openNativeApi } from '../../agent/runtime/native/api.ts';
 import { folder, namesIn, preparation, tinyPackage } from './made.ts';
 
 /** For what ends by itself. */
@@ -50,6 +56,10 @@ test('an expert is prepared once, by the real processes, and found by the next a
     written.reduce((sum, bytes) => sum + bytes),
   );
   assert.equal(status.record.canary?.otherChoices, 0);
+  assert.deepEqual(found.decoder, status.record.canary.decoder);
+  // Where the C API cannot be reached there is nothing to see it with.
+  const seen = { cache: 'shared', vocabulary: found.decoder?.vocabulary, lastOnly: true };
+  assert.deepEqual(found.decoder, (await openNativeApi()) === null ? null : seen);
   // It needs no process any more.
   const second = preparation(directory, { command: fragile('tokenizer', 'at once') });
   await second.preparation.prepare(expert, AMPLE_MS);
@@ -202,6 +212,27 @@ test('what was damaged on the disk is made anew', async (t) => {
   }
 });
 
+test('what an older expertd has made, and a decoder of no known kind, are made anew', async (t) => {
+  const directory = join(folder(t), 'prepared');
+  const expert = tinyPackage(t);
+  const make = async () => {
+    const { preparation: one } = preparation(directory);
+    await one.prepare(expert, AMPLE_MS);
+    return { found: one.find(expert), record: one.status(expert)?.record };
+  };
+  const { found, record } = await make();
+  assert.ok(found !== null && record != null);
+  const canary = { ...record.canary, decoder: { cache: 'none', vocabulary: 8, lastOnly: true } };
+  for (const edit of [{ edition: EDITION - 1 }, { canary }]) {
+    const path = join(found.directory, 'prepared.json');
+    rmSync(path);
+    writeFileSync(path, JSON.stringify({ ...record, ...edit }));
+    const again = await make();
+    assert.deepEqual(again.found, found);
+    assert.deepEqual({ ...again.record, tookMs: 0, canary: null }, { ...record, tookMs: 0, canary: null });
+  }
+});
+
 test('leftovers, other runtimes and experts that are gone are removed; what is used stays', async (t) => {
   const directory = join(folder(t), 'prepared');
   const [kept, gone] = [tinyPackage(t), tinyPackage(t)];
@@ -265,6 +296,26 @@ test('whoever needs no process does not wait for one that works for another expe
   assert.notEqual(one.find(known), null);
   await one.stop();
   await waiting;
+});
+
+test('what somebody wrote to meanwhile is not given to a cell, which is said once; the next agent makes it anew', async (t) => {
+  const directory = join(folder(t), 'prepared');
+  const expert = tinyPackage(t);
+  const one = preparation(directory);
+  await one.preparation.prepare(expert, AMPLE_MS);
+  const path = join(one.preparation.find(expert)?.directory ?? '', 'model.onnx_data');
+  const { atime, mtime } = statSync(path);
+  const file = openSync(path, 'r+');
+  writeSync(file, Uint8Array.of(0x55), 0, 1, 100);
+  closeSync(file);
+  utimesSync(path, atime, mtime);
+  assert.deepEqual([one.preparation.find(expert), one.preparation.find(expert)], [null, null]);
+  assert.equal(one.warnings.length, 1);
+  assert.match(one.preparation.status(expert)?.reasons.join() ?? '', /written to or removed since/);
+  const next = preparation(directory);
+  await next.preparation.prepare(expert, AMPLE_MS);
+  assert.equal(next.preparation.find(expert)?.model, 'model.onnx');
+  assert.deepEqual(next.warnings, []);
 });
 
 test('what somebody removed meanwhile is not given to a cell', async (t) => {

@@ -2,53 +2,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { AgentError } from '../../agent/errors.ts';
-import { notParkable } from '../../agent/runtime/parking/refusal.ts';
 import type { Task } from '../../agent/runtime/task.ts';
-import { type Claimed, findWeights, Weights } from '../../agent/runtime/weights.ts';
-
-/** Memory that does what it is told, and notes it. */
-class Memory implements Claimed {
-  readonly told: string[] = [];
-  isParked = false;
-  full = false;
-  /** What it says after it was parked. */
-  says = 1;
-
-  async use<T>(work: () => Promise<T>): Promise<T> {
-    assert.ok(!this.isParked, 'it is used while it is away');
-    return await work();
-  }
-
-  async copy(): Promise<void> {
-    this.told.push('copy');
-    if (this.full) throw notParkable('the disk is full');
-  }
-
-  adopt() {
-    this.told.push('adopt');
-    return { bytes: 1, changedBytes: 0 };
-  }
-
-  park() {
-    this.told.push('park');
-    this.isParked = true;
-    return { leftBytes: 1, keptBytes: 0, writtenChunks: 0, lostChunks: 0 };
-  }
-
-  async resume() {
-    this.told.push('resume');
-    await Promise.resolve();
-    this.isParked = false;
-    return { readBytes: 0, readMs: 0 };
-  }
-
-  async release(): Promise<void> {
-    this.told.push('release');
-  }
-}
+import { findWeights, Weights } from '../../agent/runtime/weights.ts';
+import { ToldMemory } from './told-memory.ts';
 
 function made() {
-  const memory = new Memory();
+  const memory = new ToldMemory();
   let adopted = false;
   const recite = async (which: 0 | 1) => {
     adopted ||= memory.told.includes('adopt');
@@ -77,6 +36,60 @@ test('several runs at once bring it back once', async () => {
   const before = memory.told.length;
   await Promise.all([1, 2, 3].map(() => weights.use(async () => assert.ok(!memory.isParked))));
   assert.deepEqual(memory.told.slice(before), ['resume']);
+});
+
+test('parked, it is chilled and warmed; otherwise it is refused', async () => {
+  const { memory, weights } = made();
+  const refuses = async () => {
+    assert.throws(() => weights.chill(), { code: 'not_parked' });
+    assert.equal(await weights.warm(() => false).catch(code), 'not_parked');
+    assert.equal(weights.residency(), null);
+  };
+  await refuses();
+  await weights.park();
+  weights.chill();
+  assert.deepEqual(weights.residency(), { bytes: 100, coldBytes: 100 });
+  await weights.warm(() => false);
+  assert.deepEqual(weights.residency(), { bytes: 100, coldBytes: 0 });
+  assert.ok(weights.isParked && memory.isParked);
+  await weights.use(async () => {});
+  await refuses();
+});
+
+test('who needs it while it is being read waits for that, and is told for how long', async () => {
+  const { memory, weights } = made();
+  await weights.park();
+  const read = Promise.withResolvers<void>();
+  memory.reading = read.promise;
+  const warming = weights.warm(() => false);
+  const waits: number[] = [];
+  const run = weights.use(
+    async () => memory.told.push('run'),
+    (ms) => waits.push(ms),
+  );
+  await new Promise((resolve) => setImmediate(resolve));
+  assert.equal(memory.told.at(-1), 'warm');
+  read.resolve();
+  await Promise.all([warming, run]);
+  assert.deepEqual(memory.told.slice(-3), ['warm', 'resume', 'run']);
+  await weights.use(
+    async () => {},
+    (ms) => waits.push(ms),
+  );
+  assert.equal(waits.length, 1);
+  assert.ok((waits[0] ?? -1) >= 0);
+});
+
+test('a reading that failed is no reason not to resume', async () => {
+  const { memory, weights } = made();
+  await weights.park();
+  const read = Promise.withResolvers<void>();
+  memory.reading = read.promise;
+  const warming = weights.warm(() => false).then(() => 'warmed', String);
+  const run = weights.use(async () => 'said');
+  read.reject(new Error('the card is loose'));
+  assert.match(await warming, /the card is loose/);
+  assert.equal(await run, 'said');
 });
 
 test('what says something else is never trusted again, and not tried again', async () => {

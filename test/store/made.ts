@@ -1,11 +1,14 @@
 /** Entries as the loop would hand them over: small, hand-made, and consistent where the store looks. */
+
+import type { Event } from '../../agent/events.ts';
+import { NO_GUESSES } from '../../agent/guesses.ts';
+import { NO_HABITS } from '../../agent/habits.ts';
 import type { LogEntry } from '../../agent/ports.ts';
 import type { Settings } from '../../agent/tuning.ts';
 import type {
   Choice,
   Decision,
   Entry,
-  Event,
   Expert,
   Features,
   Lease,
@@ -28,6 +31,8 @@ export const settings: Settings = {
   idleMs: 900_000,
   cellIdleMs: 30_000,
   parking: true,
+  prefetch: true,
+  swapDelayMs: 2_000,
   maxQueue: 512,
   maxCells: { fast: 2, heavy: 1 },
   cellConcurrency: { fast: 8, heavy: 1 },
@@ -53,6 +58,8 @@ export function expert(id: string): Expert {
     memory: { residentBytes: 30_000_000, loadBytes: 60_000_000, loadMs: 250, measured: true },
     weightBytes: 1_000_000,
     cacheBytes: 0,
+    marginBytes: 0,
+    fallback: null,
     parkable: false,
     needsEmbedding: false,
     assistant: null,
@@ -87,6 +94,8 @@ export function entryOf(id: string, residency: Residency): Entry {
     keptBytes: 0,
     parkedBytes: null,
     parkFailure: null,
+    coldBytes: 0,
+    guessed: false,
   };
 }
 
@@ -100,9 +109,12 @@ export function stateOf(residencies: Readonly<Record<string, Residency>> = { emb
     leases: new Map(),
     requests: new Map(),
     agentBytes: 70_000_000,
+    habits: NO_HABITS,
+    guesses: NO_GUESSES,
     sample: {
       agentBytes: 70_000_000,
       cellBytes: new Map([['fast-1', 90_000_000]]),
+      cellFileBytes: new Map(),
       availableBytes: 500_000_000,
       totalBytes: 1_000_000_000,
       psiSomeAvg10: 0,

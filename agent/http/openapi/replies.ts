@@ -159,7 +159,18 @@ const StateSchema = Type.Object({
       id: Text,
       lane: Text,
       pid: nullable(Type.Integer()),
-      bytes: Bytes,
+      bytes: Type.Integer({
+        minimum: 0,
+        description: 'What it is charged with: measured or known, whichever is more, and what is reserved',
+      }),
+      measuredBytes: nullable(Bytes),
+      fileBytes: nullable(
+        Type.Integer({ minimum: 0, description: 'Of measuredBytes, what the kernel may drop by itself' }),
+      ),
+      expectedBytes: Type.Integer({
+        minimum: 0,
+        description: 'What it should measure at rest, by what its experts are known to take',
+      }),
       experts: Type.Array(Text),
       leases: Count,
     }),
@@ -167,6 +178,7 @@ const StateSchema = Type.Object({
   waiting: Count,
   running: Count,
   policies: Policies,
+  prefetch: Type.Optional(Type.Object({ loads: Count, hits: Count, wastedBytes: Bytes })),
   log: Type.Object({
     state: Text,
     reason: nullable(Text),

@@ -22,6 +22,6 @@ export async function openModel(
       ? join(prepared.directory, prepared.model)
       : packageFile(directory, manifest, manifest.model.path);
   const api = await reachApi();
-  if (api !== null) return await NativeModel.open(api, manifest, file, threads);
+  if (api !== null) return await NativeModel.open(api, manifest, file, threads, prepared?.decoder ?? null);
   return await PortableModel.open(manifest, await openGraph(manifest, file, threads));
 }

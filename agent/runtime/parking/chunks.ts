@@ -14,6 +14,7 @@ export interface Chunk {
   readonly bytes: number;
 }
 
+const BLOCK_BYTES = 256 * 1024;
 /** Of a page, what must be seen to know whether a chunk begins there. */
 export const HEAD_BYTES = 128;
 /** Two words: the size of what comes before, and its own size with three flags in the lowest bits. */
@@ -48,25 +49,82 @@ export interface Sight {
   readonly pageBytes: number;
   /** For each page of a range 1 where it was ever touched: nothing begins elsewhere. null is "no data". */
   touched(range: Range): Uint8Array | null;
-  /** Fills the first `HEAD_BYTES` of a page; false where there is no page any more. */
-  readHead(at: Address, head: Buffer): boolean;
+  /** Fills `into` with what is at an address; false where not all of it is there any more. */
+  read(at: Address, into: Uint8Array): boolean;
 }
 
 /** The chunks that lie within the ranges, whole. */
 export function findChunks(ranges: readonly Range[], sight: Sight): readonly Chunk[] {
   const { pageBytes } = sight;
-  const head = Buffer.alloc(HEAD_BYTES);
+  const block = Buffer.allocUnsafeSlow(Math.max(HEAD_BYTES, BLOCK_BYTES));
   const chunks: Chunk[] = [];
   for (const range of ranges) {
     const touched = sight.touched(range) ?? new Uint8Array();
+    const heads = new Heads(range, touched, sight, block);
     let page = touched.indexOf(1);
     while (page >= 0) {
       const start = range.start + BigInt(page * pageBytes);
-      const bytes = sight.readHead(start, head) ? chunkBytes(head, pageBytes) : null;
+      const head = heads.at(page);
+      const bytes = head === null ? null : chunkBytes(head, pageBytes);
       const fits = bytes !== null && start + BigInt(bytes) <= range.end;
       if (fits) chunks.push({ start, bytes });
       page = touched.indexOf(1, page + (fits ? bytes / pageBytes : 1));
     }
   }
   return chunks;
+}
+
+/**
+ * The heads of the pages of a range, read in blocks that grow while page follows page: a read takes 2 us whatever its
+ * length, and a process has thousands of pages in which nothing begins.
+ */
+class Heads {
+  readonly #range: Range;
+  readonly #touched: Uint8Array;
+  readonly #sight: Sight;
+  readonly #block: Buffer;
+  /** Pages in the block: from the first to before the second. */
+  #from = 0;
+  #to = 0;
+
+  constructor(range: Range, touched: Uint8Array, sight: Sight, block: Buffer) {
+    this.#range = range;
+    this.#touched = touched;
+    this.#sight = sight;
+    this.#block = block;
+  }
+
+  /** null where there is no page any more. Overwritten by a later call. */
+  at(page: number): Buffer | null {
+    const { pageBytes } = this.#sight;
+    if ((page < this.#from || page >= this.#to) && !this.#fill(page)) return null;
+    const start = (page - this.#from) * pageBytes;
+    return this.#block.subarray(start, start + HEAD_BYTES);
+  }
+
+  #fill(page: number): boolean {
+    const isNext = page === this.#to;
+    const pages = isNext ? this.#run(page, 2 * (this.#to - this.#from)) : 1;
+    // One that is gone must not hide its neighbours.
+    for (const count of new Set([pages, 1])) {
+      this.#from = page;
+      this.#to = page + count;
+      if (this.#read(page, count)) return true;
+    }
+    return false;
+  }
+
+  /** Pages that were touched from this one on, up to so many and as many as a block holds. */
+  #run(page: number, most: number): number {
+    const room = 1 + Math.floor((this.#block.length - HEAD_BYTES) / this.#sight.pageBytes);
+    const end = page + Math.max(1, Math.min(most, room));
+    const gap = this.#touched.subarray(page, end).indexOf(0);
+    return gap < 0 ? Math.min(end, this.#touched.length) - page : gap;
+  }
+
+  #read(page: number, count: number): boolean {
+    const { pageBytes } = this.#sight;
+    const bytes = (count - 1) * pageBytes + HEAD_BYTES;
+    return this.#sight.read(this.#range.start + BigInt(page * pageBytes), this.#block.subarray(0, bytes));
+  }
 }

@@ -30,6 +30,8 @@ export interface Adopted {
 }
 
 export interface ParkReport {
+  /** Of all that can leave memory, whether it was there or not. */
+  readonly bytes: number;
   /** Bytes that were in memory and are no more, chunks and files together. */
   readonly leftBytes: number;
   /** Bytes of weights that are still in memory. */
@@ -88,11 +90,15 @@ export class Claim {
     return this.#state === 'parked';
   }
 
-  /** While its work is under way, nothing leaves memory. Throws where the weights are not there. */
+  /**
+   * While its work is under way, nothing leaves memory. Throws where the weights are not there; AgentError
+   * `weights_changed` where one of its files was written to, which shows in memory at once.
+   */
   async use<T>(work: () => Promise<T>): Promise<T> {
     if (this.#state === 'parked' || this.#state === 'released') {
       throw new TypeError(`The weights are ${this.#state}`);
     }
+    for (const file of this.#data) file.check();
     this.#runs += 1;
     try {
       return await work();
@@ -187,6 +193,7 @@ export class Claim {
     );
     this.#state = 'parked';
     return {
+      bytes: this.chunkBytes + this.#usedBytes(),
       leftBytes: sum([...chunks, ...parts].map(({ left }) => left)),
       keptBytes: sum([...chunks, ...parts].map(({ kept }) => kept)),
       writtenChunks: chunks.filter(({ written }) => written).length,
@@ -194,10 +201,28 @@ export class Claim {
     };
   }
 
-  /** Tells how much of it is still near. */
-  residency(): Residency {
+  /** Tells how much of it is still near; null is "no data". */
+  residency(): Residency | null {
     const { pageBytes, remapping } = this.#machine;
-    return residencyOf(this.#wanted(), pageBytes, remapping.cached);
+    const isUnknown = this.#data.some(({ tellsResidency, isOfUse }) => isOfUse && !tellsResidency);
+    return isUnknown ? null : residencyOf(this.#wanted(), pageBytes, remapping.cached);
+  }
+
+  /** The page cache lets go of it: then it comes from the disk, unless it is warmed before. */
+  chill(): void {
+    this.#expect('parked');
+    for (const { fd } of [...(this.#file === null ? [] : [this.#file]), ...this.#data])
+      this.#machine.remapping.forget(fd);
+  }
+
+  /**
+   * Reads into the page cache what is not there; it stays parked. It may be resumed meanwhile. `isEnough` ends it early.
+   * Rejects with `weights_changed` as `resume` does.
+   */
+  async warm(isEnough: () => boolean): Promise<void> {
+    this.#expect('parked');
+    for (const file of this.#data) file.check();
+    await this.#readAhead(isEnough);
   }
 
   /**
@@ -208,9 +233,8 @@ export class Claim {
   async resume(ahead: boolean): Promise<ResumeReport> {
     this.#expect('parked');
     for (const file of this.#data) file.check();
-    const { pageBytes, remapping } = this.#machine;
     const startMs = performance.now();
-    const readBytes = ahead ? await readAhead(this.#wanted(), pageBytes, remapping.cached) : 0;
+    const readBytes = ahead ? await this.#readAhead() : 0;
     this.#expect('parked');
     this.#state = 'resident';
     return { readBytes, readMs: performance.now() - startMs };
@@ -261,13 +285,24 @@ export class Claim {
     return { left: 0, kept: pages?.presentBytes ?? bytes, written };
   }
 
+  async #readAhead(isEnough?: () => boolean): Promise<number> {
+    const { pageBytes, remapping } = this.#machine;
+    return await readAhead(this.#wanted(), pageBytes, remapping.cached, isEnough);
+  }
+
   #wanted(): readonly Wanted[] {
     const file = this.#file;
     const chunks = file === null ? [] : this.#chunks.map((chunk) => ({ ...chunk, source: file, used: null }));
-    const parts = this.#data
-      .filter(({ tellsResidency }) => tellsResidency)
-      .flatMap((source) => source.parts.map((part) => ({ ...part, source })));
+    const parts = this.#data.flatMap((source) => source.parts.map((part) => ({ ...part, source })));
     return [...chunks, ...parts];
+  }
+
+  /** Of its files, the pages that are of use. */
+  #usedBytes(): number {
+    const parts = this.#data.flatMap(({ parts }) => parts);
+    const pages = ({ bytes, used }: (typeof parts)[number]): number =>
+      used === null ? bytes / this.#machine.pageBytes : sum([...used]);
+    return sum(parts.map(pages)) * this.#machine.pageBytes;
   }
 
   #expect(state: State): void {

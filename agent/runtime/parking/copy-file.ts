@@ -5,7 +5,7 @@ import { type FileHandle, open, readdir, rm, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 import { readWhole } from '../../linux/own-memory.ts';
 import { plainMessage } from '../failure.ts';
-import { notParkable } from './refusal.ts';
+import { diskRefuses, fileChanged, notParkable } from './refusal.ts';
 
 /** What must stay free on the disk. */
 const MARGIN_BYTES = 256 * 1024 ** 2;
@@ -32,13 +32,13 @@ export class CopyFile {
       if (IN_MEMORY.has(type)) throw notParkable(`${folder} is in memory itself`);
       const freeBytes = bavail * bsize;
       if (freeBytes < bytes + marginBytes) {
-        throw notParkable(
+        throw diskRefuses(
           `${bytes} bytes are to be written, of ${freeBytes} that are free ${marginBytes} stay so`,
         );
       }
       return new CopyFile(await openNameless(folder));
     } catch (cause) {
-      throw notParkable(`no file can be made in ${folder}: ${plainMessage(cause)}`, cause);
+      throw diskRefuses(`no file can be made in ${folder}: ${plainMessage(cause)}`, cause);
     }
   }
 
@@ -76,9 +76,14 @@ export class CopyFile {
     return readWhole(this.#handle.fd, into, BigInt(offset));
   }
 
-  /** Reads it into the page cache, and nowhere else. */
+  /**
+   * Reads it into the page cache, and nowhere else. Rejects with AgentError `weights_changed` where the disk does not
+   * give it back.
+   */
   async readAhead(scratch: Uint8Array, offset: number): Promise<void> {
-    await this.#handle.read(scratch, 0, scratch.length, offset);
+    await this.#handle.read(scratch, 0, scratch.length, offset).catch((cause: unknown) => {
+      throw fileChanged(`their copy cannot be read: ${plainMessage(cause)}`);
+    });
   }
 
   async close(): Promise<void> {
@@ -91,7 +96,7 @@ export class CopyFile {
     try {
       await work();
     } catch (cause) {
-      throw notParkable(`its weights cannot be written to the disk: ${plainMessage(cause)}`, cause);
+      throw diskRefuses(`its weights cannot be written to the disk: ${plainMessage(cause)}`, cause);
     }
   }
 }

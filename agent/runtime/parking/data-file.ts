@@ -1,14 +1,16 @@
 /**
  * A file of weights that the runtime has mapped. What is written to such a file shows in the memory of every process
- * that has it mapped, and what is cut off ends it; so it is looked at whenever its pages were out of memory. A file that
- * was removed or replaced is still the one that is mapped.
+ * that has it mapped, and what is cut off ends it; so it is looked at before every use. A file that was removed or
+ * replaced is still the one that is mapped.
  */
 import { accessSync, type BigIntStats, closeSync, constants, fstatSync, openSync, read } from 'node:fs';
 import { basename } from 'node:path';
 import { promisify } from 'node:util';
 import type { Address } from '../../linux/foreign.ts';
 import type { Mapping } from '../../linux/mappings.ts';
-import { weightsChanged } from './refusal.ts';
+import { isUntouched } from '../../untouched.ts';
+import { plainMessage } from '../failure.ts';
+import { fileChanged } from './refusal.ts';
 
 /** A part of a file in memory. */
 export interface MappedPart {
@@ -27,18 +29,18 @@ export class DataFile {
   /** What `/proc/self/maps` calls it. */
   readonly file: string;
   readonly parts: readonly MappedPart[];
-  /** Of a file that it may not write, the kernel tells a process that all of it is in memory. */
+  /** Of a file that is another's and that it may not write, the kernel tells a process that all of it is in memory. */
   readonly tellsResidency: boolean;
-  readonly #fd: number;
-  readonly #before: BigIntStats;
+  readonly fd: number;
+  #before: BigIntStats;
 
   private constructor(path: string, file: string, parts: readonly MappedPart[], fd: number) {
     this.path = path;
     this.file = file;
     this.parts = parts;
-    this.tellsResidency = isWritable(path);
-    this.#fd = fd;
+    this.fd = fd;
     this.#before = fstatSync(fd, { bigint: true });
+    this.tellsResidency = this.#before.uid === BigInt(process.geteuid?.() ?? -1) || isWritable(path);
   }
 
   /** null where the file is not to be found under its name any more, or another one is: then it cannot be watched. */
@@ -59,20 +61,28 @@ export class DataFile {
     return null;
   }
 
-  /** Throws AgentError `weights_changed` where the file was written to or cut since it was opened. */
-  check(): void {
-    const now = fstatSync(this.#fd, { bigint: true });
-    if (now.size !== this.#before.size) throw weightsChanged(`${basename(this.path)} has another size`);
-    if (now.mtimeNs !== this.#before.mtimeNs) throw weightsChanged(`${basename(this.path)} was written to`);
+  /** Whether any page of it was ever looked at. */
+  get isOfUse(): boolean {
+    return this.parts.some(({ used }) => used.includes(1));
   }
 
-  /** Reads it into the page cache, and nowhere else. */
+  /** Throws AgentError `weights_changed` where the file was written to or cut since it was opened. */
+  check(): void {
+    const now = fstatSync(this.fd, { bigint: true });
+    if (now.size !== this.#before.size) throw fileChanged(`${basename(this.path)} has another size`);
+    if (!isUntouched(this.#before, now)) throw fileChanged(`${basename(this.path)} was written to`);
+    this.#before = now;
+  }
+
+  /** Reads it into the page cache, and nowhere else. Rejects with `weights_changed` where the disk does not give it. */
   async readAhead(scratch: Uint8Array, offset: number): Promise<void> {
-    await readSome(this.#fd, scratch, 0, scratch.length, offset);
+    await readSome(this.fd, scratch, 0, scratch.length, offset).catch((cause: unknown) => {
+      throw fileChanged(`${basename(this.path)} cannot be read: ${plainMessage(cause)}`);
+    });
   }
 
   close(): void {
-    closeSync(this.#fd);
+    closeSync(this.fd);
   }
 }
 

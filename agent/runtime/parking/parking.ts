@@ -105,7 +105,7 @@ function see({ pageBytes, memory }: Machine): Scene {
   const chunks = findChunks(mappings.filter(isAnonymous), {
     pageBytes,
     touched: ({ start, end }) => memory.touched(start, Number(end - start)),
-    readHead: (at, head) => memory.read(at, head),
+    read: (at, into) => memory.read(at, into),
   });
   return { mappings, chunks };
 }

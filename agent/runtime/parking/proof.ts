@@ -26,7 +26,7 @@ export function recognises({ pageBytes, memory }: Machine, heap: Heap): boolean 
   const [chunk] = findChunks([{ start, end }], {
     pageBytes,
     touched: () => Uint8Array.of(1),
-    readHead: (at, head) => memory.read(at, head),
+    read: (at, into) => memory.read(at, into),
   });
   heap.free(block);
   return chunk?.start === start && chunk.bytes >= WEIGHT_BYTES;

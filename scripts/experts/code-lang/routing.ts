@@ -62,6 +62,8 @@ async function asExpert(directory: string, manifest: Manifest, embed: Embed): Pr
     memory: { residentBytes: 0, loadBytes: 0, loadMs: 0, measured: false },
     weightBytes: 0,
     cacheBytes: 0,
+    marginBytes: 0,
+    fallback: null,
     parkable: false,
     needsEmbedding: false,
     assistant: null,

@@ -75,7 +75,7 @@ async function prepare(routed: readonly Routed[]): Promise<{ experts: Expert[]; 
     const memory = NO_MEMORY as Memory;
     const expert = expertOf(
       { manifest, directory, digest: id },
-      { memory, embedderDigest: null, pinned: false, contextTokens: null },
+      { memory, embedderDigest: null, pinned: false, contextTokens: null, fallback: null },
     );
     const prototypes = [];
     for (const example of manifest.routing.examples) prototypes.push(await vector(example));

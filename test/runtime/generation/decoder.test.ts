@@ -54,7 +54,8 @@ test('without it there is another', async (t) => {
 
 test('a prepared graph is opened in place of the package’s own', async (t) => {
   const files = countingPackage(folder(t));
-  const prepared = { directory: countingPackage(folder(t)).directory, model: 'model.onnx', tokenizer: null };
+  const { directory } = countingPackage(folder(t));
+  const prepared = { directory, model: 'model.onnx', tokenizer: null, decoder: null };
   const elsewhere = { ...files, directory: folder(t) };
   const model = await openModel({ ...contextOf(elsewhere), ...UNPREPARED, prepared });
   t.after(() => model.release());

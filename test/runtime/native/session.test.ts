@@ -3,10 +3,11 @@ import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { readRssBytes } from '../../../agent/linux/process.ts';
-import { openNativeApi } from '../../../agent/runtime/native/api.ts';
+import { NativeApi, openNativeApi } from '../../../agent/runtime/native/api.ts';
 import { NativeModel } from '../../../agent/runtime/native/model.ts';
 import { NativeSession } from '../../../agent/runtime/native/session.ts';
-import { tinyPackage } from '../generation/asking.ts';
+import { folder, tinyPackage } from '../generation/asking.ts';
+import { countingPackage } from '../generation/counting-package.ts';
 
 const api = await openNativeApi();
 const skip = api === null && 'the C API of ONNX Runtime cannot be reached here';
@@ -27,6 +28,34 @@ test('a session tells what its graph takes and gives', { skip }, (t) => {
   assert.ok(past?.isTensor);
   assert.deepEqual([past.type, past.shape[1], past.shape[3]], ['float32', 2, 64]);
   assert.deepEqual([inputMetadata.length, outputMetadata.length], [2 + 2 * 2, 1 + 2 * 2]);
+});
+
+test('what was seen of a decoder opens it without a run, and it says the same', { skip }, async (t) => {
+  assert.ok(api !== null);
+  for (const { directory, manifest } of [tinyPackage(t), countingPackage(folder(t))]) {
+    const file = join(directory, manifest.model.path);
+    let runs = 0;
+    const call = {
+      ...api.call,
+      RunWithBinding: (...values: Parameters<typeof api.call.RunWithBinding>) => {
+        runs += 1;
+        return api.call.RunWithBinding(...values);
+      },
+    };
+    const counting: NativeApi = Object.assign(Object.create(NativeApi.prototype), api, { call });
+    const tried = await NativeModel.open(counting, manifest, file, 1);
+    assert.ok(runs > 0);
+    runs = 0;
+    const known = await NativeModel.open(counting, manifest, file, 1, tried.decoder);
+    assert.equal(runs, 0);
+    assert.deepEqual(known.decoder, tried.decoder);
+    assert.equal(known.vocabulary, tried.vocabulary);
+    const [one, other] = [tried.begin(), known.begin()];
+    for (const ids of [[3, 1, 4, 1], [5], [2, 6]])
+      assert.deepEqual(await other.predict(ids), await one.predict(ids));
+    await tried.release();
+    await known.release();
+  }
 });
 
 test('what fails says why, and twice released is once', { skip }, (t) => {

@@ -74,8 +74,30 @@ test('pages that were never touched, cannot be told, or are gone are not chunks'
   assert.equal(findChunks([range], sight).length, 1);
   assert.deepEqual(findChunks([range], { ...sight, touched: () => new Uint8Array(2) }), []);
   assert.deepEqual(findChunks([range], { ...sight, touched: () => null }), []);
-  assert.deepEqual(findChunks([range], { ...sight, readHead: () => false }), []);
+  assert.deepEqual(findChunks([range], { ...sight, read: () => false }), []);
 });
+
+for (const page of PAGE_SIZES) {
+  test(`of pages of ${page} bytes, one that goes away meanwhile hides none of its neighbours`, () => {
+    const pages = 40;
+    const at = (number: number) => BASE + BigInt(number * page);
+    const sight = see(page, new Map([[at(38), alignedHead(2 * page, 64)]]));
+    const range = { start: BASE, end: at(pages) };
+    for (let gone = 0; gone < 38; gone += 1) {
+      const read: Sight['read'] = (from, into) =>
+        (from > at(gone) || from + BigInt(into.length) <= at(gone)) && sight.read(from, into);
+      assert.deepEqual(findChunks([range], { ...sight, read }), [{ start: at(38), bytes: 2 * page }]);
+    }
+  });
+
+  test(`pages of ${page} bytes in which nothing begins are read many at a time`, () => {
+    let reads = 0;
+    const sight = see(page, new Map());
+    const read: Sight['read'] = (at, into) => sight.read(at, into) && ++reads > 0;
+    findChunks([{ start: BASE, end: BASE + BigInt(4096 * page) }], { ...sight, read });
+    assert.ok(reads < (4096 * page) / 2 ** 17, `${reads} reads`);
+  });
+}
 
 /** Ranges that hold chunks, and pages of something else, one after the other. */
 function lay(
@@ -105,8 +127,11 @@ function see(pageBytes: number, heads: ReadonlyMap<bigint, Buffer>): Sight {
   return {
     pageBytes,
     touched: ({ start, end }) => new Uint8Array(Number(end - start) / pageBytes).fill(1),
-    readHead: (at, into) => {
-      into.set(heads.get(at) ?? new Uint8Array(HEAD_BYTES).fill(1));
+    read: (at, into) => {
+      for (let from = 0; from < into.length; from += pageBytes) {
+        const content = heads.get(at + BigInt(from)) ?? new Uint8Array(HEAD_BYTES).fill(1);
+        into.set(content, from);
+      }
       return true;
     },
   };

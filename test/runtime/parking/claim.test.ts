@@ -8,59 +8,15 @@ import {
   renameSync,
   truncateSync,
   unlinkSync,
-  utimesSync,
   writeFileSync,
   writeSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import { type TestContext, test } from 'node:test';
-import { AgentError } from '../../../agent/errors.ts';
+import { test } from 'node:test';
 import { readRssBytes } from '../../../agent/linux/process.ts';
-import type { Claim } from '../../../agent/runtime/parking/claim.ts';
-import {
-  Block,
-  folder,
-  forgetCached,
-  MB,
-  mapFile,
-  mapNothing,
-  type Place,
-  parking,
-  skip,
-} from './allocations.ts';
+import { Block, folder, MB, mapFile, mapNothing, parking, skip } from './allocations.ts';
 
-const BYTES = 3 * MB;
-
-interface Stage {
-  readonly claim: Claim;
-  readonly blocks: readonly Block[];
-  readonly directory: string;
-}
-
-/** Blocks full of 1, 2, 3… that came after a look at the process. */
-function claimed(t: TestContext, count: number, folders: readonly string[] = [], more = () => {}): Stage {
-  assert.ok(parking !== null);
-  const watch = parking.watch();
-  const blocks = Array.from({ length: count }, (_, at) => new Block(BYTES, at + 1));
-  more();
-  const claim = watch.claim(folders);
-  t.after(() => claim.release());
-  return { claim, blocks, directory: folder(t) };
-}
-
-async function adopted(t: TestContext, count: number, ...rest: [(readonly string[])?, (() => void)?]) {
-  const stage = claimed(t, count, ...rest);
-  await stage.claim.copy(stage.directory, 0);
-  stage.claim.adopt();
-  return stage;
-}
-
-function assertIntact(blocks: readonly Block[]): void {
-  for (const [at, block] of blocks.entries()) assert.ok(block.holds(at + 1), `block ${at + 1}`);
-}
-
-const isRefusal = (code: string, message: RegExp) => (error: unknown) =>
-  error instanceof AgentError && error.code === code && message.test(error.message);
+import { adopted, assertIntact, BYTES, claimed, isRefusal, withDataFile } from './claimed.ts';
 
 test('what was allocated since leaves memory and comes back as it was', { skip }, async (t) => {
   const old = new Block(BYTES, 9);
@@ -75,7 +31,7 @@ test('what was allocated since leaves memory and comes back as it was', { skip }
   assert.ok(report.leftBytes >= 4 * BYTES);
   assert.deepEqual(
     { ...report, leftBytes: 0 },
-    { leftBytes: 0, keptBytes: 0, writtenChunks: 0, lostChunks: 0 },
+    { bytes: claim.chunkBytes, leftBytes: 0, keptBytes: 0, writtenChunks: 0, lostChunks: 0 },
   );
   assert.deepEqual(claim.residency(), { bytes: claim.chunkBytes, coldBytes: 0 });
   assert.equal((await claim.resume(true)).readBytes, 0);
@@ -148,19 +104,19 @@ test('a mapping that another file replaced is lost', { skip }, async (t) => {
   blocks[1]?.free();
 });
 
-test('what the page cache has lost is seen, and read before it is needed', { skip }, async (t) => {
-  const { claim, blocks, directory } = await adopted(t, 3);
-  claim.park();
-  forgetCached(directory);
-  const { bytes, coldBytes } = claim.residency();
-  assert.ok(bytes === claim.chunkBytes && coldBytes > 0.5 * bytes, `${coldBytes} of ${bytes} are cold`);
-  assert.equal((await claim.resume(true)).readBytes, coldBytes);
-  assert.equal(claim.residency().coldBytes, 0);
-  claim.park();
-  forgetCached(directory);
-  assert.equal((await claim.resume(false)).readBytes, 0);
-  assertIntact(blocks);
-  for (const block of blocks) block.free();
+test('a chunk with a hole of another kind in its middle is lost, and nothing of it is dropped', {
+  skip,
+}, async (t) => {
+  assert.ok(parking !== null);
+  const { claim, blocks } = await adopted(t, 2);
+  const hole = mapNothing((blocks[0]?.start ?? 0n) + BigInt(MB), MB);
+  hole.write(0, new Uint8Array(hole.bytes).fill(44));
+  assert.equal(claim.park().lostChunks, 1);
+  assert.ok(hole.holds(44));
+  assert.deepEqual([...(blocks[0]?.read(0, 2) ?? [])], [1, 1]);
+  await claim.resume(true);
+  assert.ok(blocks[1]?.holds(2));
+  blocks[1]?.free();
 });
 
 test('while a run is under way nothing leaves, and what has left is not used', { skip }, async (t) => {
@@ -309,19 +265,3 @@ test('released while it is copied, the copy ends', { skip }, async (t) => {
   await copying;
   for (const block of blocks) block.free();
 });
-
-/** A package's file of weights, full of 7, mapped as the runtime maps it. */
-async function withDataFile(t: TestContext) {
-  const package_ = folder(t);
-  const path = join(package_, 'weights.data');
-  writeFileSync(path, new Uint8Array(BYTES).fill(7));
-  utimesSync(path, 1_000, 1_000);
-  const parts: Place[] = [];
-  const { claim } = await adopted(t, 1, [package_], () => {
-    parts.push(mapFile(path));
-  });
-  const [part] = parts;
-  assert.ok(part !== undefined);
-  assert.ok(part.holds(7));
-  return { claim, path, part };
-}

@@ -42,6 +42,17 @@ test('where files cannot be without a name, it loses it at once, and others that
   await handle.close();
 });
 
+test('what the disk does not give back is nothing to run with', { skip }, async (t) => {
+  const file = await CopyFile.create(folder(t), MB, 0);
+  await file.write(new Uint8Array(3_000), 0);
+  // As far as reading goes, a handle that was closed is a disk that fails.
+  await file.close();
+  await assert.rejects(file.readAhead(new Uint8Array(3_000), 0), {
+    code: 'weights_changed',
+    message: /their copy cannot be read: .*EBADF|file closed/,
+  });
+});
+
 const MEMORY = '/dev/shm';
 const TMPFS = 0x01021994;
 const noTmpfs = skip || (isTmpfs(MEMORY) ? false : `${MEMORY} is not in memory here`);

@@ -48,8 +48,29 @@ test('what cannot be told is not read', async () => {
   const source = { readAhead: () => assert.fail('it is read') };
   const part = { source, start: START, bytes: 8_192, offset: 0, used: null };
   assert.equal(await readAhead([part], 4_096, () => null), 0);
-  assert.deepEqual(
+  assert.equal(
     residencyOf([part], 4_096, () => null),
-    { bytes: 8_192, coldBytes: 0 },
+    null,
   );
+  const unused = { ...part, used: new Uint8Array(2) };
+  assert.deepEqual(
+    residencyOf([unused], 4_096, () => null),
+    { bytes: 0, coldBytes: 0 },
+  );
+});
+
+test('it ends before the block at which it is enough', async () => {
+  const megabyte = 1024 ** 2;
+  let blocks = 0;
+  const source = {
+    readAhead: async ({ length }: Uint8Array) => {
+      assert.equal(length, megabyte);
+      blocks += 1;
+    },
+  };
+  const part = { source, start: START, bytes: 5 * megabyte, offset: 0, used: null };
+  const cached = (_: bigint, bytes: number) => new Uint8Array(bytes / 4_096);
+  assert.equal(await readAhead([part], 4_096, cached, () => blocks === 2), 2 * megabyte);
+  assert.equal(await readAhead([part], 4_096, cached, () => true), 0);
+  assert.equal(blocks, 2);
 });

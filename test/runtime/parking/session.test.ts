@@ -78,6 +78,24 @@ for (const kind of ['native', 'portable'] as const) {
     assert.deepEqual(await say(model, OTHERS), other);
   });
 
+  test(`${kind}: from the disk it says the same to the bit, read ahead or as it is needed`, {
+    skip,
+  }, async (t) => {
+    const { claim, golden, speak } = await open(t, kind, 1);
+    await prove(claim, golden, speak, 1);
+    for (const ahead of ['warmed', 'resumed ahead', 'not at all']) {
+      claim.park();
+      claim.chill();
+      const { bytes, coldBytes } = claim.residency() ?? { bytes: 0, coldBytes: 0 };
+      assert.ok(coldBytes > 0.9 * bytes && bytes > 0, `${coldBytes} of ${bytes} bytes are cold`);
+      if (ahead === 'warmed') await claim.warm(() => false);
+      assert.equal(claim.residency()?.coldBytes, ahead === 'warmed' ? 0 : coldBytes);
+      const { readBytes } = await claim.resume(ahead === 'resumed ahead');
+      assert.equal(readBytes, ahead === 'resumed ahead' ? coldBytes : 0);
+      assert.deepEqual(await claim.use(speak), golden, ahead);
+    }
+  });
+
   test(`${kind}: two of a kind are parked in one process, each by itself`, { skip }, async (t) => {
     const one = await open(t, kind, 1);
     const other = await open(t, kind, 2);

@@ -296,6 +296,7 @@ function openCell(draft: Draft, entry: Entry): Cell {
     draining: false,
     stopping: false,
     emptySinceMs: null,
+    residueBytes: 0,
     fileBytes: null,
   };
   draft.addCell(cell);

@@ -19,7 +19,7 @@ import {
 import { forgetAllLessons, learned } from './lessons.ts';
 import type { Policy } from './policy.ts';
 import { readPressure } from './pressure.ts';
-import { cellCharge, isLoadingIn, reservedBytes } from './residency.ts';
+import { cellCharge, isAtRest, isLoadingIn, reservedBytes, residueBytes } from './residency.ts';
 import { advance } from './routing.ts';
 import type { Settings } from './tuning.ts';
 import type { Decision, Entry, Expert, LoadCost, Phase, State } from './types.ts';
@@ -268,6 +268,8 @@ function sampled(draft: Draft, event: Of<'sample'>): void {
     // While something loads, only growth beyond its reservation counts; the reservation itself is charged already.
     const charged = cellCharge(draft.state, cell);
     draft.putCell(id, { fileBytes: sample.cellFileBytes.get(id) ?? null });
+    if (isAtRest(draft.state, id))
+      draft.putCell(id, { residueBytes: residueBytes(draft.state, cell, bytes) });
     if (!isLoadingIn(draft.state, id)) draft.putCell(id, { measuredBytes: bytes });
     else if (bytes > charged) draft.putCell(id, { measuredBytes: bytes - reservedBytes(draft.state, id) });
   }

@@ -51,6 +51,11 @@ export function isInMemory({ residency }: Entry): boolean {
   return residency.state === 'resident' || residency.state === 'parked';
 }
 
+/** True for a cell in which nothing runs, comes or goes. */
+export function isAtRest(state: State, cell: CellId): boolean {
+  return leasesIn(state, cell) === 0 && entriesIn(state, cell).every(isInMemory);
+}
+
 /** True while something is given back there: what a cell measures then says nothing else. */
 export function isUnloadingIn(state: State, cell: CellId): boolean {
   return entriesIn(state, cell).some(
@@ -93,8 +98,20 @@ export function cellCharge(state: State, cell: Cell): number {
   return charge(cell, entriesIn(state, cell.id));
 }
 
-/** Bytes that a cell is expected to measure at rest: as it is charged, without the room that nobody has taken yet. */
+/**
+ * Bytes that a cell is expected to measure at rest: bare, its experts without the room that nobody has taken yet, and what
+ * was left behind when it was seen at rest last.
+ */
 export function expectedBytes(state: State, cell: Cell): number {
+  return knownBytes(state, cell) + cell.residueBytes;
+}
+
+/** Of a cell at rest that measures so much: what nobody is known to hold. */
+export function residueBytes(state: State, cell: Cell, measuredBytes: number): number {
+  return Math.max(0, measuredBytes - knownBytes(state, cell));
+}
+
+function knownBytes(state: State, cell: Cell): number {
   let total = cell.baseBytes;
   for (const entry of entriesIn(state, cell.id)) {
     const { residency, expert, keptBytes } = entry;

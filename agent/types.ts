@@ -161,6 +161,8 @@ export interface Cell {
   readonly stopping: boolean;
   /** Since when it hosts nothing; null while it does. */
   readonly emptySinceMs: number | null;
+  /** What it was seen to hold at rest beyond its experts: what runs and unloads left behind. */
+  readonly residueBytes: number;
   /** Of `measuredBytes`, what the kernel may drop by itself; null is "no data". */
   readonly fileBytes: number | null;
 }

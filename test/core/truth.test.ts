@@ -145,3 +145,17 @@ test('what a cell should measure is told apart from what it is charged', () => {
   assert.ok(after !== undefined);
   assert.equal(expectedBytes(world.state, after), (38 + 20) * MB);
 });
+
+test('what runs left behind is learned when a cell rests, and expected from then on', () => {
+  const world = worldOf({ experts: [expert('a')] });
+  use(world, 'a');
+  world.holdExtra('fast-1', 15 * MB);
+  world.ask('r1', { model: 'a' });
+  world.sample(800 * MB, 0);
+  assert.equal(world.state.cells.get('fast-1')?.residueBytes, 0, 'it works: who knows what that is');
+  world.finish('grant r1');
+  world.sample(800 * MB, 0);
+  const [cell] = world.state.cells.values();
+  assert.ok(cell !== undefined);
+  assert.equal(expectedBytes(world.state, cell), (38 + 20 + 15) * MB);
+});

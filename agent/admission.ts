@@ -237,11 +237,7 @@ function admit(
   const neededBytes = loadNeedBytes(entry.expert) + (place.kind === 'fresh' ? freshCellBytes(state) : 0);
   const freeBytes = state.settings.budgetBytes - committedBytes(state) - heldBytes;
   if (place.kind === 'drain') {
-    if (waiter !== null && isNext(state, waiter)) {
-      draft.putCell(place.cell.id, { draining: true });
-      const missingBytes = neededBytes - freeBytes - bytesReturning(draft);
-      drainVictims(draft, missingBytes, (victim) => mayLeaveFor(draft.state, victim, waiter));
-    }
+    if (waiter !== null) drainFor(draft, place.cell, waiter, neededBytes - freeBytes);
     return 'waits for a cell';
   }
   if (neededBytes > freeBytes) {
@@ -255,6 +251,16 @@ function admit(
   const cell = place.kind === 'fresh' ? openCell(draft, entry) : place.cell;
   startLoad(draft, entry, cell, place.kind === 'fresh', neededBytes, freeBytes);
   return 'started';
+}
+
+/** Lets a cell take no new work for a load that is next, unless its bytes would not be there for it yet anyway. */
+function drainFor(draft: Draft, cell: Cell, waiter: Request, missingBytes: number): void {
+  if (!isNext(draft.state, waiter)) return;
+  const missing = missingBytes - bytesReturning(draft);
+  const mayGo = (victim: Entry): boolean => mayLeaveFor(draft.state, victim, waiter);
+  if (missing > 0 && bytesOfVictims(draft, mayGo) === 0) return;
+  draft.putCell(cell.id, { draining: true });
+  drainVictims(draft, missing, mayGo);
 }
 
 function startLoad(

@@ -206,6 +206,11 @@ export class Agent implements Service {
     return view;
   }
 
+  /** Records what the fleet ordered, and what became of it. */
+  note(order: Omit<Extract<Event, { type: 'ordered' }>, 'type' | 'atMs'>): void {
+    this.#loop.push({ type: 'ordered', ...order });
+  }
+
   experts(): readonly ExpertView[] {
     return expertViews(this.#loop.state, (id) => {
       const found = this.#catalog.package(id);

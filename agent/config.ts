@@ -168,6 +168,89 @@ export const ConfigSchema = Type.Object(
       },
       { ...strict, default: {} },
     ),
+    fleet: Type.Object(
+      {
+        url: Type.Union([Type.String({ pattern: '^[a-z]+://.+$' }), Type.Null()], {
+          default: null,
+          description: 'mqtt://HOST or mqtts://HOST: joins this device to a fleet. null: it stands alone.',
+        }),
+        device: Type.Optional(
+          Type.String({
+            pattern: '^[A-Za-z0-9_-]{1,64}$',
+            description: 'Its name in the fleet. Default: made of the machine id once, and kept in stateDir.',
+          }),
+        ),
+        root: Type.String({
+          pattern: '^[A-Za-z0-9_-]{1,64}$',
+          default: 'expertd',
+          description: 'First level of all topics.',
+        }),
+        protocol: Type.Union(
+          ['auto', '3.1.1', '5'].map((version) => Type.Literal(version)),
+          { default: 'auto', description: 'Version of MQTT. auto: 5 where the broker has it, else 3.1.1.' },
+        ),
+        keepaliveSeconds: Type.Integer({
+          minimum: 5,
+          maximum: 3_600,
+          default: 60,
+          description: 'A silent connection is given up after one and a half times this.',
+        }),
+        outboxRows: Type.Integer({
+          minimum: 1_000,
+          maximum: 10_000_000,
+          default: 100_000,
+          description: 'Records kept for the fleet while it does not take them.',
+        }),
+        outboxBytes: Type.Union([Type.Integer({ minimum: 65_536 }), Type.String()], {
+          default: '16MB',
+          description: 'Their size.',
+        }),
+        homeAssistant: Type.Union(
+          [
+            Type.Literal(false),
+            Type.Object(
+              {
+                prefix: Type.String({
+                  pattern: '^[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*$',
+                  maxLength: 64,
+                  description: 'Of the topics of MQTT discovery: homeassistant, if it was not told another.',
+                }),
+              },
+              strict,
+            ),
+          ],
+          {
+            default: false,
+            description:
+              'Announces this device to Home Assistant: state, temperature, resident experts, and a button that unloads idle ones. Nobody signs what the button sends.',
+          },
+        ),
+        user: Type.Optional(Type.String({ minLength: 1, description: 'User name at the broker.' })),
+        passwordFile: Type.Optional(
+          Type.String({ description: 'File that holds the password of that user.' }),
+        ),
+        tls: Type.Object(
+          {
+            ca: Type.Optional(
+              Type.String({
+                description: 'PEM file of who signs the broker. Default: the authorities of Node.',
+              }),
+            ),
+            cert: Type.Optional(Type.String({ description: 'PEM file of the certificate of this device.' })),
+            key: Type.Optional(Type.String({ description: 'PEM file of its private key.' })),
+            serverName: Type.Optional(
+              Type.String({ minLength: 1, description: 'Name to ask for and to expect. Default: the host.' }),
+            ),
+            alpn: Type.Array(Type.String({ minLength: 1, maxLength: 255 }), {
+              default: [],
+              description: 'Protocols to offer by ALPN, as x-amzn-mqtt-ca for AWS IoT on port 443.',
+            }),
+          },
+          { ...strict, default: {}, description: 'Counts with mqtts: only.' },
+        ),
+      },
+      { ...strict, default: {} },
+    ),
     experts: Type.Array(
       Type.Object(
         {

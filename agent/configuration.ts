@@ -7,6 +7,7 @@ import { dirname, isAbsolute, resolve } from 'node:path';
 import { parseBytes } from './bytes.ts';
 import { type Config, ConfigSchema } from './config.ts';
 import { AgentError } from './errors.ts';
+import { parseBroker } from './fleet/broker.ts';
 import { checker } from './validation.ts';
 
 export interface ConfigLayers {
@@ -19,6 +20,7 @@ export interface ConfigLayers {
 const PATHS = ['stateDir', 'expertsDir'] as const;
 /** Below this a database holds nothing that is worth reading. */
 const LEAST_LOG_BYTES = 1_048_576;
+const LEAST_OUTBOX_BYTES = 65_536;
 const LEAST_TOKEN_CHARS = 16;
 const HINT = 'schema/config.schema.json describes every field; "expertd check FILE" checks a file.';
 
@@ -34,11 +36,12 @@ export function loadConfig({ path, overrides }: ConfigLayers): Config {
     throw new AgentError('bad_config', `${where}: ${problem.message}`, { hint: problem.hint ?? HINT });
   checkMeaning(config, where);
   const base = path === null ? process.cwd() : dirname(resolve(path));
-  return withToken({ ...config, experts: config.experts.map((one) => fromBase(one, base)) }, base);
+  const experts = config.experts.map((one) => fromBase(one, base));
+  return withToken({ ...config, experts, fleet: fleetFrom(config.fleet, base) }, base);
 }
 
 /** What a schema cannot say. */
-function checkMeaning({ memory, log, experts }: Config, where: string): void {
+function checkMeaning({ memory, log, experts, fleet }: Config, where: string): void {
   const refuse = (message: string, hint: string): never => {
     throw new AgentError('bad_config', `${where}: ${message}`, { hint });
   };
@@ -47,6 +50,11 @@ function checkMeaning({ memory, log, experts }: Config, where: string): void {
     if (size !== undefined) parseBytes(size, `${where}: ${name}`);
   if (parseBytes(log.maxBytes, `${where}: log.maxBytes`) < LEAST_LOG_BYTES)
     refuse(`"log.maxBytes" must be at least ${LEAST_LOG_BYTES} bytes`, 'Write 1MiB or more.');
+  if (parseBytes(fleet.outboxBytes, `${where}: fleet.outboxBytes`) < LEAST_OUTBOX_BYTES)
+    refuse(`"fleet.outboxBytes" must be at least ${LEAST_OUTBOX_BYTES} bytes`, 'Write 64KiB or more.');
+  if (fleet.url !== null) parseBroker(fleet.url);
+  if ((fleet.tls.cert === undefined) !== (fleet.tls.key === undefined))
+    refuse('"fleet.tls.cert" and "fleet.tls.key" go together', 'Set both, or neither.');
   const ids = experts.map(({ id }) => id);
   const twice = ids.findIndex((id, index) => ids.indexOf(id) !== index);
   if (twice >= 0) refuse(`"experts[${twice}].id" names "${ids[twice]}" again`, 'Name each expert once.');
@@ -59,6 +67,15 @@ function fromBase(expert: Config['experts'][number], base: string): Config['expe
     return folder === undefined ? source : { ...source, uri: `file:${resolve(base, folder)}` };
   });
   return { ...expert, sources };
+}
+
+/** Its files are read at each connection, and named absolutely from here on. */
+function fleetFrom(fleet: Config['fleet'], base: string): Config['fleet'] {
+  const { passwordFile, tls } = fleet;
+  const file = <K extends string>(key: K, path: string | undefined) =>
+    (path === undefined ? {} : { [key]: resolve(base, path) }) as { [key in K]?: string };
+  const files = { ...file('ca', tls.ca), ...file('cert', tls.cert), ...file('key', tls.key) };
+  return { ...fleet, ...file('passwordFile', passwordFile), tls: { ...tls, ...files } };
 }
 
 function readJson(path: string): Record<string, unknown> {

@@ -105,6 +105,10 @@ function apply(draft: Draft, event: Event): void {
       return sampled(draft, event);
     case 'command':
       return command(draft, event);
+    case 'ordered':
+      return draft.because(
+        `${event.what} ${event.order}: ${event.state}${event.why === null ? '' : `, ${event.why}`}`,
+      );
     case 'tick':
       return;
   }

@@ -90,6 +90,14 @@ export type Event = { readonly atMs: number } & (
       readonly command: 'load' | 'park' | 'unload' | 'pin' | 'unpin' | 'clear';
       readonly expert: ExpertId;
     }
+  /** What the fleet ordered, and what became of it: it changes nothing by itself. */
+  | {
+      readonly type: 'ordered';
+      readonly order: string;
+      readonly what: string;
+      readonly state: string;
+      readonly why: string | null;
+    }
   | { readonly type: 'tick' }
 );
 

@@ -39,12 +39,23 @@ export interface Guess {
 export function likelyNext({ last, after }: Habits): readonly Guess[] {
   const nexts = last === null ? undefined : after.get(last);
   if (nexts === undefined) return [];
-  const seen = [...nexts.values()].reduce((sum, count) => sum + count, 0);
+  const seen = seenOf(nexts);
   if (seen < LEAST_SEEN) return [];
   return [...nexts]
     .map(([expert, count]) => ({ expert, share: count / seen }))
     .filter(({ expert, share }) => expert !== last && share >= LEAST_SHARE)
     .sort((a, b) => b.share - a.share);
+}
+
+/** In which share of the times an expert came after the one that was chosen last, 0 to 1. */
+export function shareOf({ last, after }: Habits, expert: ExpertId): number {
+  const nexts = last === null ? undefined : after.get(last);
+  if (nexts === undefined) return 0;
+  return (nexts.get(expert) ?? 0) / seenOf(nexts);
+}
+
+function seenOf(nexts: ReadonlyMap<ExpertId, number>): number {
+  return [...nexts.values()].reduce((sum, count) => sum + count, 0);
 }
 
 /** Forgets an expert that has left the device. */

@@ -1,5 +1,5 @@
 /** What happens to experts in cells: loads, unloads, and the end of a process. One function an event. */
-import { blame, isWornOut, quarantine, raiseEstimate } from './crashes.ts';
+import { blame, isWornOut, lowerEstimate, quarantine, raiseEstimate } from './crashes.ts';
 import type { Draft } from './draft.ts';
 import type { Event, ParkedWeights } from './events.ts';
 import { noteEmpty, stopCell } from './eviction.ts';
@@ -58,6 +58,7 @@ export function loaded(draft: Draft, event: Of<'loaded'>): void {
 export function loadFailed(draft: Draft, event: Of<'loadFailed'>): void {
   const entry = inState(draft, event.expert, event.cell, 'loading');
   if (entry === null) return;
+  noteWaste(draft, entry);
   draft.putEntry(event.expert, { residency: { state: 'absent' } });
   noteEmpty(draft, event.cell);
   failedToLoad(draft, event.expert, event.error);
@@ -81,6 +82,7 @@ export function unloaded(draft: Draft, event: Of<'unloaded'>): void {
   const entry = inState(draft, event.expert, event.cell, 'unloading');
   if (entry === null) return;
   draft.putEntry(event.expert, { residency: { state: 'absent' } });
+  lowerEstimate(draft, entry);
   noteEmpty(draft, event.cell);
   // What a cell measures while something loads in it says nothing of the unload.
   if (event.cellBytes !== null && !isLoadingIn(draft.state, event.cell))

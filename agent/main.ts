@@ -19,15 +19,17 @@ async function main([name, ...args]: readonly string[]): Promise<void> {
     { completionCommand },
     { openDialogue },
     { openTerminal },
-    { additions, checks, startCommand },
+    { operatorCommands },
+    { additions, checks, fleetTools, startCommand },
   ] = await Promise.all([
     import('./cli/dispatch.ts'),
     import('./cli/completion.ts'),
     import('./cli/dialogue.ts'),
     import('./cli/terminal.ts'),
+    import('./cli/fleet-operator.ts'),
     import('./start.ts'),
   ]);
-  const others = [startCommand(version), ...clientCommands(checks, additions)];
+  const others = [startCommand(version), ...clientCommands(checks, additions, operatorCommands(fleetTools))];
   const commands = [...others, completionCommand(others)];
   const { stdout, stderr, stdin, env } = process;
   // A reader that has enough, as "head", ends a command. Nobody who reads its log, or a full disk, ends the agent.

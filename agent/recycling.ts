@@ -5,7 +5,7 @@
 import type { Draft } from './draft.ts';
 import { stopCell } from './eviction.ts';
 import { mb } from './failures.ts';
-import { cellCharge, entriesIn, heldBytes, isInMemory, leasesIn } from './residency.ts';
+import { cellCharge, entriesIn, hasWaiter, heldBytes, isInMemory, leasesIn } from './residency.ts';
 import type { Cell, State } from './types.ts';
 
 /** Growth beyond this share of what is known, and at least so many bytes, is worth loading everything anew. */
@@ -18,7 +18,8 @@ export function recycleGrown(draft: Draft): void {
   for (const cell of [...draft.state.cells.values()]) {
     if (!isAtRest(draft.state, cell)) continue;
     const knownBytes = heldBytes(draft.state, cell.id);
-    const grownBytes = cell.measuredBytes - knownBytes;
+    // Pages of files are weights that were looked at since the load, and the kernel may drop them: a new load gains nothing.
+    const grownBytes = cell.measuredBytes - (cell.fileBytes ?? 0) - knownBytes;
     if (grownBytes <= Math.max(LEAST_GROWTH_BYTES, knownBytes * GROWTH_SHARE)) continue;
     stopCell(
       draft,
@@ -37,6 +38,7 @@ function isAtRest(state: State, cell: Cell): boolean {
     entries.every(
       (entry) =>
         isInMemory(entry) &&
+        !hasWaiter(state, entry.expert.id) &&
         state.nowMs - entry.lastUsedMs >= REST_MS &&
         sinceMs(entry) <= state.nowMs - REST_MS,
     )

@@ -90,14 +90,15 @@ function defaultLow({ totalBytes, limitBytes }: DeviceMemory): number {
 
 /** Parts of the configuration that differ and are read at the start only. */
 export function changesAtStart(before: Config, after: Config): string[] {
-  const fixed = ({ http, stateDir, expertsDir, log: { maxRows, maxBytes, syncMs } }: Config) => ({
+  const fixed = ({ http, stateDir, expertsDir, fleet, log: { maxRows, maxBytes, syncMs } }: Config) => ({
     http,
     stateDir,
     expertsDir,
+    fleet,
     log: { maxRows, maxBytes, syncMs },
   });
   const [was, is] = [fixed(before), fixed(after)];
-  return (['http', 'stateDir', 'expertsDir', 'log'] as const).filter(
+  return (['http', 'stateDir', 'expertsDir', 'fleet', 'log'] as const).filter(
     (key) => JSON.stringify(was[key]) !== JSON.stringify(is[key]),
   );
 }

@@ -13,6 +13,7 @@ import type { Additions } from './cli/add.ts';
 import type { Checks } from './cli/check.ts';
 import { AGENT_FILE } from './cli/client.ts';
 import { parseFlags } from './cli/flags.ts';
+import type { FleetTools } from './cli/fleet-tools.ts';
 import { CliError, type Command, EXIT, type Io } from './cli/io.ts';
 import { CONFIG_FLAGS, CONFIG_FLAGS_HELP, defaultStateDir, readOptions } from './cli/options.ts';
 import { systemClock } from './clock.ts';
@@ -26,6 +27,7 @@ import {
   runtimeVersion,
   shippedExpertsDir,
 } from './files.ts';
+import type { Member } from './fleet/device/member.ts';
 import type { HttpServer } from './http/server.ts';
 import type { Logger } from './logging.ts';
 import { committedBytes } from './residency.ts';
@@ -54,8 +56,15 @@ ${CONFIG_FLAGS_HELP}`,
       const { values } = parseFlags(args, CONFIG_FLAGS);
       const { configPath, overrides } = readOptions(values, io.env);
       const path = configPath ?? (existsSync(CONFIG_NAME) ? resolve(CONFIG_NAME) : null);
+      const signals = new Signals({
+        source: process,
+        nowMs: systemClock.nowMs,
+        onImpatience: () => process.exit(EXIT.failed),
+      });
+      const layers = { path, overrides: { ...overrides } };
       try {
-        return await run({ path, overrides: { ...overrides } }, version, io);
+        await run(layers, version, io, signals);
+        return EXIT.ok;
       } catch (error) {
         if (error instanceof AgentError) throw new CliError(EXIT.failed, error.message, error.hint);
         throw error;
@@ -64,12 +73,7 @@ ${CONFIG_FLAGS_HELP}`,
   };
 }
 
-async function run(layers: ConfigLayers, version: string, io: Io): Promise<number> {
-  const signals = new Signals({
-    source: process,
-    nowMs: systemClock.nowMs,
-    onImpatience: () => process.exit(EXIT.failed),
-  });
+async function run(layers: ConfigLayers, version: string, io: Io, signals: Signals): Promise<void> {
   const config = loadConfig(layers);
   const [
     { Agent },
@@ -101,6 +105,15 @@ async function run(layers: ConfigLayers, version: string, io: Io): Promise<numbe
     toJournal: io.env['JOURNAL_STREAM'] !== undefined,
     write: (line) => io.stdout.write(line),
   });
+  const membership =
+    config.fleet.url === null
+      ? null
+      : new (await import('./membership.ts')).Membership({
+          config,
+          version,
+          stateDir,
+          log,
+        });
   const store = new Store({
     directory: stateDir,
     version,
@@ -110,6 +123,7 @@ async function run(layers: ConfigLayers, version: string, io: Io): Promise<numbe
     maxRows: config.log.maxRows,
     maxBytes: parseBytes(config.log.maxBytes, 'log.maxBytes'),
     report: (failure) => log.warn({ failure }, 'the decision log'),
+    ...(membership === null ? {} : { outbox: membership.outbox() }),
     ...(runKind() === 'source' ? {} : { nativeBinding: nativeFile('better_sqlite3') }),
   });
   store.start();
@@ -153,11 +167,11 @@ async function run(layers: ConfigLayers, version: string, io: Io): Promise<numbe
       // Node writes its cache of compiled code at a clean exit only, and a device is switched off: 3.5 MB next time.
       setTimeout(flushCompileCache, FLUSH_AFTER_MS).unref();
     };
-    await serve({ agent, server, stateDir, layers, signals, log, onUp });
+    const joinFleet = membership === null ? null : () => membership.join(store);
+    await serve({ agent, server, stateDir, signals, log, onUp, joinFleet });
   } finally {
     await store.stop();
   }
-  return EXIT.ok;
 }
 
 /** Copies of weights lie on the disk of the state: the system's temporary folder may be memory. */
@@ -171,23 +185,28 @@ interface Service {
   readonly agent: Agent;
   readonly server: HttpServer;
   readonly stateDir: string;
-  readonly layers: ConfigLayers;
   readonly signals: Signals;
   readonly log: Logger;
   readonly onUp: (url: string) => void;
+  /** null: there is no fleet. */
+  readonly joinFleet: (() => Promise<Member>) | null;
 }
 
 /** Serves until a signal asks for the end, which may come at any moment. What was begun is ended, whatever happens. */
-async function serve({ agent, server, stateDir, layers, signals, log, onUp }: Service): Promise<void> {
+async function serve(service: Service): Promise<void> {
+  const { agent, server, stateDir, signals, log, onUp, joinFleet } = service;
   const url = await server.start();
+  let member: Member | null = null;
   try {
     writeAgentFile(stateDir, url);
     const started = agent.start();
-    signals.onReload(() => void reload(agent, layers, log));
+    signals.onReload(() => void reload(agent, log));
     const isUp = await Promise.race([started.then(() => true), signals.end.then(() => false)]);
     if (isUp) onUp(url);
+    if (isUp && joinFleet !== null) member = await joinFleet();
     log.info({ signal: await signals.end }, 'expertd stops');
   } finally {
+    await member?.stop();
     await Promise.all([agent.stop(STOP_MS), server.stop(STOP_MS)]);
     rmSync(join(stateDir, AGENT_FILE), { force: true });
   }
@@ -203,9 +222,9 @@ function writeAgentFile(stateDir: string, url: string): void {
   renameSync(own, path);
 }
 
-async function reload(agent: Agent, layers: ConfigLayers, log: Logger): Promise<void> {
+async function reload(agent: Agent, log: Logger): Promise<void> {
   try {
-    await agent.reload(loadConfig(layers));
+    await agent.reload();
     log.info({}, 'the configuration was read again');
   } catch (error) {
     log.error({ err: error }, 'the new configuration is refused, and the old one stays');
@@ -222,6 +241,15 @@ export const additions: Additions = {
   add: async (...wish) => (await import('./additions.ts')).additions.add(...wish),
   remove: async (...what) => (await import('./additions.ts')).additions.remove(...what),
   tidy: async (...where) => (await import('./additions.ts')).additions.tidy(...where),
+};
+
+/** What the operator of a fleet does; read when it is needed. */
+export const fleetTools: FleetTools = {
+  collect: async (...what) => (await import('./collecting.ts')).fleetTools.collect(...what),
+  openArchive: async (...what) => (await import('./collecting.ts')).fleetTools.openArchive(...what),
+  twin: async (...what) => (await import('./collecting.ts')).fleetTools.twin(...what),
+  setDesired: async (...what) => (await import('./collecting.ts')).fleetTools.setDesired(...what),
+  command: async (...what) => (await import('./collecting.ts')).fleetTools.command(...what),
 };
 
 /** What `expertd check` checks. */

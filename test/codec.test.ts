@@ -2,7 +2,9 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { decode, decodeEvent, decodeState, encode } from '../agent/codec.ts';
+import { initialState } from '../agent/decide.ts';
 import { AgentError } from '../agent/errors.ts';
+import { settings } from './core/made.ts';
 
 /** Whatever the words of the core may be made of, and names that JavaScript treats in a special way. */
 const key = fc.oneof(
@@ -107,4 +109,10 @@ test('an event of an unknown kind and a state without tables are refused', () =>
   assert.throws(() => decodeEvent('{"type":"tick"}'), { code: 'bad_encoding' });
   assert.throws(() => decodeState('{"experts":{}}'), { code: 'bad_encoding' });
   assert.deepEqual(decodeEvent('{"atMs":1,"type":"tick"}'), { atMs: 1, type: 'tick' });
+});
+
+test('a state that another version of expertd wrote is refused, and not decided from', () => {
+  const { habits, ...earlier } = initialState(settings(), 1);
+  assert.throws(() => decodeState(encode(earlier)), { code: 'bad_encoding', message: /without "habits"/ });
+  assert.deepEqual(decodeState(encode({ ...earlier, habits })).habits, habits);
 });

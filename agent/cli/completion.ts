@@ -13,6 +13,14 @@ const VALUES: Readonly<Record<string, Kind>> = {
   'experts-dir': 'directories',
   expert: 'experts',
   model: 'models',
+  key: 'files',
+  keys: 'files',
+  minisig: 'files',
+  'public-key': 'files',
+  set: 'files',
+  out: 'files',
+  import: 'files',
+  dir: 'directories',
 };
 type Kind = 'files' | 'directories' | 'experts' | 'models';
 

@@ -8,6 +8,7 @@ import { decisions } from './decisions.ts';
 import { doctorCommand } from './doctor.ts';
 import { experts } from './experts.ts';
 import { explain } from './explain.ts';
+import { fleetCommand } from './fleet.ts';
 import { CliError, type Command, EXIT, type Io } from './io.ts';
 import { printable } from './print.ts';
 import { removeCommand } from './remove.ts';
@@ -15,8 +16,12 @@ import { route } from './route.ts';
 import { status } from './status.ts';
 import { top } from './top.ts';
 
-/** All commands but `start`, which belongs to main.ts. */
-export function clientCommands(checks: Checks, additions: Additions): readonly Command[] {
+/** All commands but `start`, which belongs to main.ts. `fleet`: further commands of that group. */
+export function clientCommands(
+  checks: Checks,
+  additions: Additions,
+  fleet: readonly Command[] = [],
+): readonly Command[] {
   return [
     ask,
     chatCommand(),
@@ -30,6 +35,7 @@ export function clientCommands(checks: Checks, additions: Additions): readonly C
     explain,
     checkCommand(checks),
     doctorCommand(checks),
+    fleetCommand(fleet),
   ];
 }
 
@@ -52,21 +58,37 @@ export async function dispatch(
       io.stderr.write(`${help}\n`);
       return EXIT.usage;
     }
-    if (name === 'help') return print(io, find(args[0] ?? '', commands).usage);
-    const command = find(name, commands);
-    if (wantsHelp(args)) return print(io, command.usage);
-    return await command.run(args, io);
+    if (name === 'help') return print(io, within(args, commands).command.usage);
+    const { command, rest } = within(argv, commands);
+    if (wantsHelp(rest)) return print(io, command.usage);
+    return await command.run(rest, io);
   } catch (error) {
-    return fail(error, commands.some((command) => command.name === name) ? name : undefined, io);
+    return fail(error, nameOf(argv, commands), io);
   }
 }
 
-function find(name: string, commands: readonly Command[]): Command {
-  const found = commands.find((command) => command.name === name);
-  if (found !== undefined) return found;
-  const names = commands.map((command) => command.name);
-  const hint = `${didYouMean(name, names)} "expertd --help" lists the commands.`.trim();
-  throw new CliError(EXIT.usage, `there is no command "${name}"`, hint);
+/** The command that words name, or that of a group, and what follows. `path`: the words that led to `commands`. */
+function within(
+  words: readonly string[],
+  commands: readonly Command[],
+  path = 'expertd',
+): { readonly command: Command; readonly rest: readonly string[] } {
+  const [name = '', ...rest] = words;
+  const command = commands.find((one) => one.name === name);
+  if (command === undefined) {
+    const names = commands.map((one) => one.name);
+    const hint = `${didYouMean(name, names)} "${path} --help" lists the commands.`.trim();
+    throw new CliError(EXIT.usage, `there is no command "${name}"`, hint);
+  }
+  const isGroup = command.commands !== undefined && rest[0] !== undefined && !rest[0].startsWith('-');
+  return isGroup ? within(rest, command.commands, `${path} ${name}`) : { command, rest };
+}
+
+/** The words that name a command, as far as they do. */
+function nameOf([first, second]: readonly string[], commands: readonly Command[]): string | undefined {
+  const command = commands.find(({ name }) => name === first);
+  const inner = command?.commands?.find(({ name }) => name === second);
+  return inner === undefined ? command?.name : `${command?.name} ${inner.name}`;
 }
 
 /** Words after `--` are a question, not a flag. */

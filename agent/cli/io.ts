@@ -54,6 +54,8 @@ export interface Command {
   readonly flags?: ParseArgsOptionsConfig;
   /** What its words may be, for the completion of shells: these, and experts or files. */
   readonly words?: { readonly fixed?: readonly string[]; readonly of?: 'experts' | 'files' };
+  /** Of a group: its first word names one of these, and `run` is for what names none. */
+  readonly commands?: readonly Command[];
   /** Resolves with one of EXIT; rejects with a CliError, or with anything else for a bug. */
   run(args: readonly string[], io: Io): Promise<number>;
 }

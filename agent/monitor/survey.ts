@@ -42,7 +42,7 @@ export function surveyDevice(options: SurveyOptions): DeviceSurvey {
     psiOn: readText(join(procRoot, 'pressure/memory')) !== null,
     alarms: possibleAlarms({ procRoot, sysRoot }),
     memoryController: hasMemoryController(procRoot, sysRoot),
-    clock: clockOf(options.nowMs, runRoot),
+    clock: { nowMs: options.nowMs, synchronised: isClockSynchronised(runRoot) },
     stateDisk: diskOf(options.stateDir),
     glibcVersion: options.glibcVersion,
     loadAverage: options.loadAverage,
@@ -71,11 +71,14 @@ export function parseMemoryEnabled(text: string): boolean | null {
   return match === null ? null : match[1] === '1';
 }
 
-/** systemd-timesyncd leaves a mark when it has reached a server; other services leave nothing that anybody may read. */
-function clockOf(nowMs: number, runRoot: string): ClockSurvey {
+/**
+ * Whether somebody has set the clock; null where nothing tells.
+ *
+ * systemd-timesyncd leaves a mark when it has reached a server; other services leave nothing that anybody may read.
+ */
+export function isClockSynchronised(runRoot = '/run'): boolean | null {
   const folder = join(runRoot, 'systemd/timesync');
-  if (!existsSync(folder)) return { nowMs, synchronised: null };
-  return { nowMs, synchronised: existsSync(join(folder, 'synchronized')) };
+  return existsSync(folder) ? existsSync(join(folder, 'synchronized')) : null;
 }
 
 /** Of the folder, or where it is not there yet, of the one that it would be made in. */

@@ -2,6 +2,7 @@
 import { statSync } from 'node:fs';
 import { close, type Database, openDatabase } from './database.ts';
 import { MemoryTables } from './memory.ts';
+import { OutboxTable } from './outbox/table.ts';
 import { Reader } from './reader.ts';
 import { type Bounds, Retention } from './retention.ts';
 import { Sync, type SyncOptions } from './sync.ts';
@@ -15,6 +16,7 @@ export class LogFile {
   readonly reader: Reader;
   readonly retention: Retention;
   readonly memory: MemoryTables;
+  readonly outbox: OutboxTable;
   readonly sync: Sync;
   readonly #path: string;
   readonly #inode: bigint;
@@ -27,6 +29,7 @@ export class LogFile {
     this.reader = new Reader(database);
     this.retention = new Retention(database, options);
     this.memory = new MemoryTables(database);
+    this.outbox = new OutboxTable(database);
     this.sync = new Sync(path, database, options);
   }
 

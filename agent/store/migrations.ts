@@ -88,6 +88,30 @@ export const migrations: readonly string[] = [
            c.expert, c.router, c.confidence, c.ok, c.total_ms, e.reasons, e.steps
     FROM choices c JOIN events e ON e.seq = c.seq;
   `,
+  `
+  -- What waits for a fleet; empty where there is none. An epoch is a start of the process (runs.epoch) and seq counts
+  -- within it. pos = ordinal * 4294967296 + seq: one number, so that a row costs no second index, and a table without
+  -- rowid would put its bodies into overflow pages.
+  CREATE TABLE outbox_epochs(ordinal INTEGER PRIMARY KEY, epoch INTEGER NOT NULL);
+
+  -- log_seq: number of the row of events whose transaction wrote it. rows_to and bytes_to are running totals: two
+  -- rows tell what lies between them without a look at it.
+  CREATE TABLE outbox(
+    pos INTEGER PRIMARY KEY,
+    log_seq INTEGER NOT NULL,
+    rows_to INTEGER NOT NULL,
+    bytes_to INTEGER NOT NULL,
+    body TEXT NOT NULL
+  );
+
+  -- Numbers that have no row: why, and how many decisions were lost (null: nobody knows).
+  CREATE TABLE outbox_tombstones(
+    first_pos INTEGER PRIMARY KEY,
+    last_pos INTEGER NOT NULL,
+    reason TEXT NOT NULL,
+    lost INTEGER
+  );
+  `,
 ];
 
 /**
@@ -99,18 +123,22 @@ export function migrate(
   database: BetterSqlite3.Database,
   nowMs: number,
   steps: readonly string[] = migrations,
+  what = 'decision log',
 ): void {
   const version = Number(database.pragma('user_version', { simple: true }));
   database.exec('CREATE TABLE IF NOT EXISTS migrations(version INTEGER PRIMARY KEY, at_ms REAL NOT NULL)');
   const noted = database.prepare('SELECT max(version) FROM migrations').pluck().get() ?? 0;
   if (noted !== version) {
-    throw new AgentError('store_damaged', `The log says version ${version} and ${String(noted)} of itself.`);
+    throw new AgentError(
+      'store_damaged',
+      `The ${what} says version ${version} and ${String(noted)} of itself.`,
+    );
   }
   if (version > steps.length) {
     throw new AgentError(
       'store_newer',
-      `The decision log has version ${version}; this expertd knows up to ${steps.length}.`,
-      { hint: 'Start the newer expertd again, or point --state-dir to another folder.' },
+      `The ${what} has version ${version}; this expertd knows up to ${steps.length}.`,
+      { hint: 'Start the newer expertd again, or name another place for it.' },
     );
   }
   for (const [index, sql] of steps.entries()) {

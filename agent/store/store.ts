@@ -6,6 +6,7 @@
  */
 import { join } from 'node:path';
 import { toFailure } from '../errors.ts';
+import type { Outbox } from '../outbox.ts';
 import type { Clock, Log, LogEntry, Memory } from '../ports.ts';
 import type { DecisionQuery, DecisionRow, Explanation, LogHealth } from '../service.ts';
 import type { ExpertId, MemoryProfile, State } from '../types.ts';
@@ -13,6 +14,8 @@ import { explain, listed } from './explain.ts';
 import { Keeper, type Report } from './keeper.ts';
 import { type InstanceLock, lockStateDir } from './lock.ts';
 import type { LogFile } from './log-file.ts';
+import { concernsFleet } from './outbox/draft.ts';
+import { FleetOutbox, type OutboxOptions } from './outbox/outbox.ts';
 import { type CountBytes, type Recorded, record } from './record.ts';
 import { type ReplayItem, replay } from './replay.ts';
 import { LiveRequests } from './requests.ts';
@@ -46,6 +49,8 @@ export interface StoreOptions {
   readonly syncMs: number;
   /** What is wrong with the log, or well again (`log_recovered`): each change once. */
   readonly report: Report;
+  /** Only where there is a fleet: without it nothing of the outbox is written. Its bytes come on top of `maxBytes`. */
+  readonly outbox?: OutboxOptions;
   readonly nativeBinding?: string;
   readonly disk?: Disk;
   /** Length of the WAL from which on it is copied into the database. */
@@ -61,12 +66,20 @@ const snapshotEvery = 2_000;
 /** How many appended rows pass between two looks at the bounds, and how many old ones go then. */
 const rowsPerLook = 64;
 const rowsPerStep = 256;
+/** Pages that are there before the first row, in bytes. */
+const emptyBytes = 16_384;
+/** Bytes of pages that a byte of a small row takes, about. */
+const pagesPerByte = 1.25;
 
 export class Store implements Log, Memory, Records {
   readonly #options: StoreOptions;
   readonly #keeper: Keeper;
   readonly #live = new LiveRequests();
   readonly #snapshotEvery: number;
+  /** What waits for the fleet; null where there is none. */
+  readonly #outbox: FleetOutbox | null;
+  /** The last row that was there before this process. */
+  #before = 0;
   #lock: InstanceLock | null = null;
   #epoch: number | null = null;
   #next = 1;
@@ -89,16 +102,19 @@ export class Store implements Log, Memory, Records {
       quietMs: Math.max(quietMs, syncMs),
       checkpointBytes: Math.min(longBytes, Math.floor(maxBytes / 16)),
       maxRows,
-      // The WAL may be twice as long as `checkpointBytes`, and rows since the newest state cannot go: together below.
-      maxBytes: Math.floor((maxBytes * 11) / 16),
+      // The WAL may be twice as long as `checkpointBytes`: together they stay below.
+      maxBytes: fileBytes(maxBytes, options.outbox?.maxBytes ?? 0),
       nativeBinding,
       disk: disk ?? realDisk,
       report,
       runAfter: (sequence, epoch) => this.#runAfter(sequence, epoch),
       onNewFile: () => {
         this.#anchor = null;
+        this.#outbox?.fileLost();
       },
+      onSynced: () => this.#outbox?.more(),
     });
+    this.#outbox = options.outbox === undefined ? null : this.#openOutbox(options.outbox);
   }
 
   /**
@@ -133,11 +149,15 @@ export class Store implements Log, Memory, Records {
     const last = first + entries.length - 1;
     this.#next = last + 1;
     const rows = this.#record(entries, first);
-    const written = rows !== null && this.#keeper.write((file) => this.#write(file, rows, head, first));
+    const drafts = rows === null ? [] : (this.#outbox?.drafts(entries, rows) ?? []);
+    const written =
+      rows !== null && this.#keeper.write((file) => this.#write(file, rows, drafts, head, first));
     if (written) {
+      this.#outbox?.committed(drafts);
       this.#latest = { sequence: last, state: latest.decision.state };
       this.#lookAtBounds(entries.length);
     } else {
+      this.#outbox?.dropped(entries.filter(concernsFleet).length);
       this.#drop(first, last);
     }
     return entries.map((_, index) => first + index);
@@ -150,6 +170,11 @@ export class Store implements Log, Memory, Records {
   /** Brings all that is recorded to the disk now. */
   flush(): Promise<void> {
     return this.#keeper.flush();
+  }
+
+  /** What waits for delivery to the fleet; null where the options name none. */
+  outbox(): Outbox | null {
+    return this.#outbox;
   }
 
   // ---- Records ------------------------------------------------------------------------------------------------
@@ -231,15 +256,23 @@ export class Store implements Log, Memory, Records {
     }
   }
 
-  #write(file: LogFile, rows: readonly Recorded[], head: LogEntry, first: number): void {
+  #write(
+    file: LogFile,
+    rows: readonly Recorded[],
+    drafts: readonly string[],
+    head: LogEntry,
+    first: number,
+  ): void {
     file.sync.requireRoom();
+    const last = first + rows.length - 1;
     // A state goes before the first row of a run, of a file, and after a gap.
     const starts = this.#anchor === null || this.#gap !== null;
     const snapshot = starts ? { sequence: first - 1, state: head.before, continues: false } : null;
-    file.writer.append({ rows, gap: this.#gap, snapshot });
+    const withOutbox = (): void => this.#outbox?.write(file.outbox, last, drafts);
+    file.writer.append({ rows, gap: this.#gap, snapshot, beside: withOutbox });
     this.#gap = null;
     this.#anchor = snapshot?.sequence ?? this.#anchor;
-    file.sync.wrote(first + rows.length - 1, rows.every(isQuiet));
+    file.sync.wrote(last, rows.every(isQuiet));
   }
 
   #drop(first: number, last: number): void {
@@ -281,10 +314,22 @@ export class Store implements Log, Memory, Records {
     this.#anchor = Math.max(this.#anchor ?? 0, snapshot.sequence);
   }
 
+  #openOutbox(options: OutboxOptions): FleetOutbox {
+    const keeper = this.#keeper;
+    return new FleetOutbox(options, this.#options.clock, {
+      epoch: () => this.#epoch,
+      synced: () => keeper.synced(),
+      before: () => this.#before,
+      write: (work) => keeper.write((file) => work(file.outbox)),
+      read: (work, fallback) => keeper.read((file) => work(file.outbox), fallback),
+    });
+  }
+
   /** Epochs rise with the wall clock, so that one that was lost with its file or a power cut is not given again. */
   #runAfter(sequence: number, epoch: number): Run {
     const { version } = this.#options;
     const startedAtMs = Date.now();
+    if (this.#epoch === null) this.#before = sequence;
     this.#next = Math.max(this.#next, sequence + 1);
     // Numbers that were given before the file could be read, and that it knows as those of other rows.
     if (this.#gap !== null && this.#gap.first <= sequence) this.#gap = null;
@@ -292,6 +337,11 @@ export class Store implements Log, Memory, Records {
     const monotonicBaseMs = Number(process.hrtime.bigint() / 1_000n) / 1_000;
     return { epoch: this.#epoch, version, startedAtMs, monotonicBaseMs, firstSequence: this.#next };
   }
+}
+
+/** How large the file may become: the WAL comes on top of it, and what waits for the fleet within. */
+function fileBytes(logBytes: number, outboxBytes: number): number {
+  return Math.floor((logBytes * 3) / 4 - emptyBytes + outboxBytes * pagesPerByte);
 }
 
 function isQuiet(row: Recorded): boolean {

@@ -36,6 +36,8 @@ export interface SyncOptions {
   readonly disk: Disk;
   /** A turn failed: rows are recorded, but not known to be durable (any more). null: it works again. */
   readonly onTrouble: (error: unknown) => void;
+  /** `synced` has risen. */
+  readonly onSynced: () => void;
 }
 
 export interface Disk {
@@ -200,6 +202,7 @@ export class Sync {
       throw error;
     }
     this.#synced = Math.max(this.#synced, target);
+    this.#options.onSynced();
   }
 
   async #copyWal(): Promise<void> {

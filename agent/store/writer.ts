@@ -23,6 +23,8 @@ export interface Batch {
   /** Numbers before these rows that could not be written. */
   readonly gap: Gap | null;
   readonly snapshot: Snapshot | null;
+  /** What else belongs into the transaction. */
+  readonly beside: () => void;
 }
 
 /** One start of the agent. */
@@ -59,10 +61,11 @@ export class Writer {
     this.#statements.run.run(epoch, version, startedAtMs, monotonicBaseMs, firstSequence);
   }
 
-  #write({ rows, gap, snapshot }: Batch): void {
+  #write({ rows, gap, snapshot, beside }: Batch): void {
     if (gap !== null) this.#statements.gap.run(gap.first, gap.last, gap.reason);
     if (snapshot !== null) this.snapshot(snapshot);
     for (const row of rows) this.#writeRow(row);
+    beside();
   }
 
   #writeRow({ event, chosen, endings, story, moved, policies }: Recorded): void {

@@ -42,7 +42,15 @@ export const RULES: Rules = {
     },
     {
       name: 'contracts',
-      files: ['agent/ports.ts', 'agent/generation.ts', 'agent/service.ts', 'agent/errors.ts'],
+      files: [
+        'agent/archive.ts',
+        'agent/ports.ts',
+        'agent/generation.ts',
+        'agent/outbox.ts',
+        'agent/service.ts',
+        'agent/errors.ts',
+        'agent/fleet/link.ts',
+      ],
       mayImport: ['types'],
     },
     {
@@ -82,6 +90,7 @@ export const RULES: Rules = {
         'agent/asks.ts',
         'agent/bytes.ts',
         'agent/codec.ts',
+        'agent/fleet/broker.ts',
         'agent/nearest.ts',
         'agent/perception.ts',
         'agent/tensors.ts',
@@ -97,6 +106,13 @@ export const RULES: Rules = {
       files: ['agent/config.ts', 'agent/configuration.ts', 'agent/settings.ts'],
       mayImport: [...LEAVES, 'manifest'],
     },
+    // What goes over the network, and whom a device believes: no connection is needed to judge it.
+    {
+      name: 'fleet-words',
+      files: ['agent/fleet/topics.ts', 'agent/fleet/documents/'],
+      mayImport: [...LEAVES, 'manifest', 'config'],
+    },
+    { name: 'fleet-trust', files: ['agent/fleet/trust/'], mayImport: [...LEAVES, 'manifest', 'fleet-words'] },
     {
       name: 'engine',
       files: [
@@ -117,7 +133,7 @@ export const RULES: Rules = {
       files: ['agent/preparation/'],
       mayImport: [...LEAVES, 'manifest', 'onnx', 'linux'],
     },
-    { name: 'logging', files: ['agent/logging.ts'], mayImport: CONTRACTS },
+    { name: 'logging', files: ['agent/logging.ts', 'agent/log-tail.ts'], mayImport: CONTRACTS },
     { name: 'clock', files: ['agent/clock.ts'], mayImport: CONTRACTS },
     { name: 'catalog', files: ['agent/catalog/'], mayImport: [...LEAVES, 'manifest', 'config'] },
     // What makes an expert of a folder of a model: reads graphs, writes packages.
@@ -129,7 +145,22 @@ export const RULES: Rules = {
     { name: 'monitor', files: ['agent/monitor/'], mayImport: [...LEAVES, 'linux'] },
     { name: 'store', files: ['agent/store/'], mayImport: LEAVES },
     { name: 'http', files: ['agent/http/'], mayImport: LEAVES },
-    { name: 'cli', files: ['agent/cli/'], mayImport: LEAVES },
+    // The connection to a broker, under whatever is said over it.
+    { name: 'fleet-session', files: ['agent/fleet/session/'], mayImport: LEAVES },
+    // The way of the decisions: out of the outbox, and at the other end into a database.
+    { name: 'records', files: ['agent/fleet/records/'], mayImport: [...LEAVES, 'fleet-words'] },
+    {
+      name: 'collector',
+      files: ['agent/fleet/collector/'],
+      mayImport: [...LEAVES, 'fleet-words', 'records'],
+    },
+    // What a device does on the fleet's word.
+    {
+      name: 'fleet-device',
+      files: ['agent/fleet/device/'],
+      mayImport: [...LEAVES, 'manifest', 'config', 'fleet-words', 'fleet-trust'],
+    },
+    { name: 'cli', files: ['agent/cli/'], mayImport: [...LEAVES, 'fleet-words', 'fleet-trust'] },
     // What both ends of the pipe between agent and cell must agree on.
     {
       name: 'cell-protocol',
@@ -151,6 +182,7 @@ export const RULES: Rules = {
       name: 'assembly',
       files: [
         'agent/agent.ts',
+        'agent/membership.ts',
         'agent/parts.ts',
         'agent/asked.ts',
         'agent/chronicle.ts',
@@ -180,6 +212,7 @@ export const RULES: Rules = {
         'agent/prepare.ts',
         'agent/start.ts',
         'agent/additions.ts',
+        'agent/collecting.ts',
         'agent/diagnosis.ts',
         'agent/signals.ts',
         'agent/trial.ts',
@@ -188,7 +221,17 @@ export const RULES: Rules = {
     },
   ],
   packages: {
-    typebox: ['manifest', 'config', 'http', 'catalog', 'plain', 'preparation'],
+    typebox: [
+      'fleet-words',
+      'fleet-trust',
+      'fleet-device',
+      'manifest',
+      'config',
+      'http',
+      'catalog',
+      'plain',
+      'preparation',
+    ],
     ajv: ['plain'],
     fastify: ['http'],
     'prom-client': ['http'],
@@ -202,6 +245,7 @@ export const RULES: Rules = {
     'node-os-utils': ['monitor'],
     '@bufbuild/protobuf': ['onnx'],
     yaml: ['adding'],
+    mqtt: ['fleet-session'],
   },
   // scripts/bundle.mjs puts another module in the place of the second.
   importMeta: ['agent/files.ts', 'agent/http/page/sources.ts'],

@@ -168,7 +168,7 @@ test('another shell is refused', async () => {
 });
 
 test('every command completes the flags that its help names, and no others', () => {
-  for (const { name, usage, flags = {} } of commands) {
+  for (const { name, usage, flags = {} } of commands.flatMap((one) => one.commands ?? [one])) {
     const named = [...usage.matchAll(/^ {2}--([a-z-]+)/gm)].map(([, flag]) => flag);
     assert.deepEqual(Object.keys(flags).sort(), named.sort(), name);
   }

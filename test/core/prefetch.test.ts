@@ -5,7 +5,7 @@ import fc from 'fast-check';
 import { afterChoice, likelyNext, NO_HABITS, without } from '../../agent/habits.ts';
 import type { Expert, Habits } from '../../agent/types.ts';
 import { coolDevice } from '../fakes/survey.ts';
-import { expert, MB } from './made.ts';
+import { expert, MB, names } from './made.ts';
 import { lookAt, said, use, worldOf } from './story.ts';
 import type { World } from './world.ts';
 
@@ -123,4 +123,47 @@ test('a parked expert whose pages are forgotten is read ahead, and one whose pag
   world.finish('grant r1');
   world.ask('r2', { model: 'a' });
   assert.deepEqual(said(world.finish('grant r2')), [], 'it is here');
+});
+
+test('a guess is about now: memory that comes free later, or that somebody frees by hand, stays free', () => {
+  const big = { memory: { residentBytes: 190 * MB, loadBytes: 190 * MB, loadMs: 1, measured: true } };
+  const freed = habitual({ b: big });
+  use(freed, 'a');
+  freed.happen({ type: 'command', command: 'unload', expert: 'a' });
+  freed.finish('unload a');
+  assert.deepEqual(freed.underWay, [], 'a was unloaded to have room');
+
+  const late = habitual({ b: big });
+  use(late, 'a');
+  late.pass(60_000);
+  late.happen({
+    type: 'configured',
+    settings: { ...late.state.settings, budgetBytes: 500 * MB },
+    policies: names,
+  });
+  assert.deepEqual(late.underWay, [], 'it was a minute ago');
+});
+
+test('a guess that failed to load is no hit when it is asked for afterwards', () => {
+  const world = habitual();
+  use(world, 'a');
+  world.finish('load b', 'fail');
+  world.pass(5_000);
+  use(world, 'b');
+  assert.deepEqual(world.state.guesses, { loads: 1, hits: 0, wastedBytes: 20 * MB });
+});
+
+test('a load would keep others of its cell from answering: it is not begun where they are as likely to be asked', () => {
+  const world = worldOf({
+    experts: [expert('a'), expert('b')],
+    settings: { prefetch: true, budgetBytes: 300 * MB },
+  });
+  world.happen({
+    type: 'remembered',
+    sequence: ['a', 'b', 'a', 'a', 'b', 'a', 'a', 'b', 'a', 'a', 'b', 'a', 'a'],
+  });
+  use(world, 'a');
+  assert.ok(likelyNext(world.state.habits).some(({ expert: id }) => id === 'b'));
+  assert.deepEqual(world.underWay, [], 'a itself is as likely');
+  assert.deepEqual(said(world.ask('r1', { model: 'a' })), ['grant r1: a in fast-1']);
 });

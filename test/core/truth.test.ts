@@ -159,3 +159,73 @@ test('what runs left behind is learned when a cell rests, and expected from then
   assert.ok(cell !== undefined);
   assert.equal(expectedBytes(world.state, cell), (38 + 20 + 15) * MB);
 });
+
+test('a cell whose expert somebody waits for is not ended', () => {
+  const world = worldOf({
+    experts: [
+      expert('a', { residentMb: 100, parkable: true }),
+      expert('b', { residentMb: 100, lane: 'heavy', task: 'text-generation' }),
+    ],
+    settings: { budgetBytes: 350 * MB, loadWaitMs: 500_000 },
+  });
+  use(world, 'a');
+  world.happen({ type: 'command', command: 'park', expert: 'a' });
+  world.finish('park a');
+  world.ask('r1', { model: 'b' });
+  world.finish('load b');
+  world.holdExtra('fast-1', 80 * MB);
+  world.sample(800 * MB, 0);
+  world.ask('r2', { model: 'a' });
+  world.pass(60_000);
+  assert.deepEqual(said(world.sample(800 * MB, 0)), [], 'r2 waits for what is parked there');
+  world.finish('grant r1');
+});
+
+test('weights in files that are looked at more than at the load are no growth', () => {
+  const world = worldOf({ experts: [expert('a')], settings: { cellIdleMs: 1_000_000 } });
+  use(world, 'a');
+  world.holdExtra('fast-1', 100 * MB);
+  world.pass(60_000);
+  const sample = {
+    agentBytes: 60 * MB,
+    cellBytes: new Map([['fast-1', world.cellBytes('fast-1')]]),
+    cellFileBytes: new Map([['fast-1', 110 * MB]]),
+    availableBytes: 800 * MB,
+    totalBytes: 1_000 * MB,
+    psiSomeAvg10: 0,
+    psiFullAvg10: 0,
+    device: null,
+  };
+  assert.deepEqual(said(world.happen({ type: 'sample', sample })), []);
+});
+
+test('a margin goes again, half of it each time that the expert leaves in good order', () => {
+  const world = worldOf({ experts: [expert('a', { residentMb: 200 })], settings: { budgetBytes: 500 * MB } });
+  use(world, 'a');
+  world.ask('r1', { model: 'a' });
+  world.kill(0, 'oom');
+  world.pass(1_000);
+  world.finish('load a');
+  world.finish('grant r1');
+  assert.equal(footprintMb(world, 'a'), 250);
+  for (const mb of [225, 200]) {
+    world.happen({ type: 'command', command: 'unload', expert: 'a' });
+    world.finish('unload a');
+    assert.equal(footprintMb(world, 'a'), mb);
+    use(world, 'a');
+  }
+});
+
+test('a margin alone never makes an expert too large for its device', () => {
+  const world = worldOf({ experts: [expert('a', { residentMb: 80 })], settings: { budgetBytes: 200 * MB } });
+  for (let at = 0; at < 8; at++) {
+    use(world, 'a');
+    world.ask(`r${at}`, { model: 'a' });
+    world.kill(0, 'oom');
+    world.pass(700_000);
+    world.drain();
+  }
+  assert.equal(footprintMb(world, 'a'), 200 - 60 - 38, 'all that there is');
+  const steps = world.log.flatMap(({ decision }) => decision.steps);
+  assert.ok(steps.every((step) => step.type !== 'reject' || step.failure.code !== 'too_large'));
+});

@@ -145,3 +145,27 @@ test('a log that another program holds is tried again', async (context) => {
   assert.equal(store.health().state, 'ok');
   await store.stop();
 });
+
+test('a full disk: what could not be recorded is explained to the fleet', { skip }, async (context) => {
+  const place = new Place(context);
+  const store = place.store({ outbox: { maxRows: 100_000, maxBytes: 64_000_000, clockSynced: () => true } });
+  store.start();
+  const entries = endless();
+  context.after(() => limitFiles('unlimited'));
+  limitFiles(300_000);
+  let appended = 0;
+  for (; store.health().state === 'ok'; appended += 2) store.append(entries.next().value);
+  for (let n = 0; n < 5; n += 1, appended += 2) store.append(entries.next().value);
+  limitFiles('unlimited');
+  place.clock.advance(60_000);
+  store.append(entries.next().value);
+  await store.flush();
+  const outbox = store.outbox();
+  const epoch = outbox?.epoch() ?? 0;
+  assert.deepEqual(outbox?.pending(), [{ epoch, first: 1, last: appended + 2 }]);
+  const portion = outbox?.read({ epoch, first: 1, last: appended + 2 }, 1e9);
+  const [from, to] = [appended - 11, appended];
+  assert.deepEqual(portion?.tombstones, [{ from, to, reason: 'log_degraded', count: 12 }]);
+  assert.equal(portion?.records.length, appended + 2 - 12);
+  await store.stop();
+});

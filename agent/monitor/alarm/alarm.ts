@@ -13,7 +13,7 @@ import type { AlarmFile, AlarmLog } from './source.ts';
 import { Vigil } from './vigil.ts';
 
 export interface AlarmOptions extends Partial<Roots> {
-  /** At most twice a second. */
+  /** At most twice a second, and less often while they never end. */
   readonly onAlarm: () => void;
   readonly log: AlarmLog;
   /** How C functions are reached. */

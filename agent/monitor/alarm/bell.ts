@@ -1,12 +1,18 @@
-/** What several alarms ring, often at once: it is heard at most twice a second, and never lost. */
+/**
+ * What several alarms ring, often at once: it is heard at most twice a second, and never lost. One that rings without end
+ * is heard ever more seldom: a group above the own one may be at its limit for days because of others in it.
+ */
 
 /** A look takes milliseconds; more of them in a shortage would only add to it. */
 export const REST_MS = 500;
+/** Of a bell that does not come to rest. The usual looks go on meanwhile. */
+const LONGEST_REST_MS = 8 * REST_MS;
 
 export class Bell {
   readonly #onRing: () => void;
   readonly #nowMs: () => number;
   #heardMs = Number.NEGATIVE_INFINITY;
+  #restMs = REST_MS;
   #timer: NodeJS.Timeout | null = null;
   #stopped = false;
 
@@ -18,9 +24,12 @@ export class Bell {
 
   ring(): void {
     if (this.#stopped || this.#timer !== null) return;
-    const restMs = this.#heardMs + REST_MS - this.#nowMs();
-    if (restMs <= 0) this.#hear();
-    else this.#timer = setTimeout(() => this.#hear(), restMs).unref();
+    const leftMs = this.#heardMs + this.#restMs - this.#nowMs();
+    if (leftMs <= 0) this.#hear(REST_MS);
+    else {
+      const restMs = Math.min(2 * this.#restMs, LONGEST_REST_MS);
+      this.#timer = setTimeout(() => this.#hear(restMs), leftMs).unref();
+    }
   }
 
   stop(): void {
@@ -29,8 +38,10 @@ export class Bell {
     this.#timer = null;
   }
 
-  #hear(): void {
+  /** `restMs`: how long it rests afterwards. */
+  #hear(restMs: number): void {
     this.#timer = null;
+    this.#restMs = restMs;
     this.#heardMs = this.#nowMs();
     this.#onRing();
   }

@@ -1,0 +1,10 @@
+/** The commands of `expertd fleet` that need a broker or a collector's database. */
+import { fleetCollect } from './fleet-collect.ts';
+import { fleetDevices, fleetRecords } from './fleet-lists.ts';
+import type { FleetTools } from './fleet-tools.ts';
+import { fleetCmd, fleetTwin } from './fleet-twin.ts';
+import type { Command } from './io.ts';
+
+export function operatorCommands(tools: FleetTools): readonly Command[] {
+  return [fleetCollect(tools), fleetDevices(tools), fleetRecords(tools), fleetTwin(tools), fleetCmd(tools)];
+}

@@ -1,0 +1,75 @@
+/** `expertd fleet sign`: from a document to an envelope that devices take. */
+import { parseFlags } from './flags.ts';
+import { orRefused, readInput, readPrivateKey, readText, writeOutput } from './fleet-files.ts';
+import { CliError, type Command, EXIT, type Io } from './io.ts';
+
+const FLAGS = {
+  key: { type: 'string', multiple: true },
+  keys: { type: 'string', multiple: true },
+  minisig: { type: 'string' },
+  'public-key': { type: 'string' },
+  out: { type: 'string' },
+} as const;
+type Values = ReturnType<typeof parseFlags<typeof FLAGS>>['values'];
+type Trusting = typeof import('../fleet/trust/issue.ts') &
+  typeof import('../fleet/trust/dsse.ts') &
+  typeof import('../fleet/trust/minisign.ts');
+
+export const fleetSign: Command = {
+  name: 'sign',
+  flags: FLAGS,
+  words: { of: 'files' },
+  summary: 'check and sign a desired document, a command, or a key set',
+  usage: `Usage: expertd fleet sign [FLAGS] FILE
+
+FILE is a JSON document, or "-": it is checked as a device would check it, and its bytes are signed as they are. FILE may
+also be an envelope: then it gets one more signature. Writes a DSSE envelope, to be published as it is.
+
+  --key FILE         private key (PEM); several sign in turn
+  --keys FILE        envelope of a key set to send along, oldest first: devices that missed a rotation follow it
+  --minisig FILE     a signature by minisign instead, checked with --public-key: made by
+                     minisign -S -m FILE -t application/vnd.expertd.desired+json     (or command+json, keys+json)
+  --public-key FILE  minisign's public key
+  --out FILE         where the envelope goes; default: stdout`,
+
+  async run(args, io) {
+    const { values, positionals } = parseFlags(args, FLAGS);
+    const [file, ...more] = positionals;
+    if (file === undefined || more.length > 0) throw new CliError(EXIT.usage, 'sign which one file?');
+    if ((values.minisig === undefined) !== (values['public-key'] === undefined))
+      throw new CliError(EXIT.usage, '--minisig and --public-key belong together');
+    if (values.minisig === undefined && values.key === undefined)
+      throw new CliError(EXIT.usage, 'with which key?', 'Give --key FILE, or --minisig and --public-key.');
+    const bytes = await readInput(file, io);
+    const [issue, dsse, minisign] = await Promise.all([
+      import('../fleet/trust/issue.ts'),
+      import('../fleet/trust/dsse.ts'),
+      import('../fleet/trust/minisign.ts'),
+    ]);
+    writeOutput(values.out, envelope(file, bytes, values, { ...issue, ...dsse, ...minisign }, io), io);
+    return EXIT.ok;
+  },
+};
+
+function envelope(file: string, bytes: Uint8Array, values: Values, trusting: Trusting, io: Io): string {
+  let signed = orRefused(file, () => trusting.envelopeToSign(bytes));
+  for (const path of values.key ?? []) {
+    const key = readPrivateKey(path, io);
+    signed = orRefused(path, () => trusting.signedBy(signed, key));
+  }
+  const { minisig, 'public-key': publicKey } = values;
+  if (minisig !== undefined && publicKey !== undefined) {
+    const key = orRefused(publicKey, () => trusting.readMinisignKey(readText(publicKey)));
+    const signature = orRefused(minisig, () => trusting.readMinisig(readText(minisig), key.id));
+    signed = orRefused(minisig, () => trusting.attested(signed, signature, key));
+  }
+  const sets = (values.keys ?? []).map((path) =>
+    orRefused(path, () => {
+      const set = trusting.readEnvelope(Buffer.from(readText(path)));
+      trusting.needType(set, 'keys');
+      return set;
+    }),
+  );
+  if (sets.length > 0) signed = orRefused(file, () => trusting.withKeys(signed, sets));
+  return trusting.writeEnvelope(signed);
+}

@@ -1,0 +1,4 @@
+import { aedes } from '../brokers/aedes.ts';
+import { sessionContract } from '../session-contract.ts';
+
+sessionContract(aedes);

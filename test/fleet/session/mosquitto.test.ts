@@ -1,0 +1,4 @@
+import { mosquitto } from '../brokers/mosquitto.ts';
+import { sessionContract } from '../session-contract.ts';
+
+sessionContract(mosquitto);

@@ -1,0 +1,4 @@
+import { nats } from '../brokers/nats.ts';
+import { sessionContract } from '../session-contract.ts';
+
+sessionContract(nats);

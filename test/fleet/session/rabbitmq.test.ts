@@ -1,0 +1,4 @@
+import { rabbitmq } from '../brokers/rabbitmq.ts';
+import { sessionContract } from '../session-contract.ts';
+
+sessionContract(rabbitmq);

@@ -2,7 +2,7 @@
 import { accessSync, constants, existsSync, statfsSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { dirname, join } from 'node:path';
-import type { ClockSurvey, DiskSurvey, Survey } from '../device.ts';
+import type { DiskSurvey, Survey } from '../device.ts';
 import { readText, readWord } from '../linux/kernel-files.ts';
 import { readOomKills } from '../linux/process.ts';
 import { possibleAlarms } from './alarm/places.ts';

@@ -158,7 +158,7 @@ export const RULES: Rules = {
     {
       name: 'fleet-device',
       files: ['agent/fleet/device/'],
-      mayImport: [...LEAVES, 'manifest', 'config', 'fleet-words', 'fleet-trust'],
+      mayImport: [...LEAVES, 'manifest', 'config', 'catalog', 'fleet-words', 'fleet-trust'],
     },
     { name: 'cli', files: ['agent/cli/'], mayImport: [...LEAVES, 'fleet-words', 'fleet-trust'] },
     // What both ends of the pipe between agent and cell must agree on.
@@ -182,7 +182,6 @@ export const RULES: Rules = {
       name: 'assembly',
       files: [
         'agent/agent.ts',
-        'agent/membership.ts',
         'agent/parts.ts',
         'agent/asked.ts',
         'agent/chronicle.ts',
@@ -213,6 +212,7 @@ export const RULES: Rules = {
         'agent/start.ts',
         'agent/additions.ts',
         'agent/collecting.ts',
+        'agent/membership.ts',
         'agent/diagnosis.ts',
         'agent/signals.ts',
         'agent/trial.ts',

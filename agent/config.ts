@@ -222,7 +222,7 @@ export const ConfigSchema = Type.Object(
           {
             default: false,
             description:
-              'Announces this device to Home Assistant: state, temperature, resident experts, and a button that unloads idle ones. Nobody signs what the button sends.',
+              'Without effect in this version. Announces this device to Home Assistant: state, temperature, resident experts, and a button that unloads idle ones. Nobody signs what the button sends.',
           },
         ),
         user: Type.Optional(Type.String({ minLength: 1, description: 'User name at the broker.' })),

@@ -91,6 +91,18 @@ test('a load that fails says the error of the expert, and not one of an earlier 
   assert.equal(detail, 'see mqtt://[hidden]@host/x');
 });
 
+test('a load whose expert left again without an error has failed', async (context) => {
+  const bench = new Bench(context, expert('medical'));
+  bench.device.isSlow = true;
+  await bench.order({});
+  for (const state of ['loading', 'absent'] as const) {
+    bench.device.become('medical', { state });
+    bench.orders.changed();
+  }
+  await settledSoon();
+  assert.deepEqual([bench.last('c1')?.state, bench.last('c1')?.reason], ['FAILED', 'load_failed']);
+});
+
 test('a load that is never done times out', async (context) => {
   const bench = new Bench(context, expert('medical'));
   bench.device.isSlow = true;

@@ -2,8 +2,8 @@
 import { join } from 'node:path';
 import { toFailure } from '../../errors.ts';
 import type { Clock } from '../../ports.ts';
+import { readKept, writeKept } from '../trust/kept-file.ts';
 import { announcements, homeState, homeTopics, idleExperts, PRESSED } from './home.ts';
-import { readKept, writeKept } from './kept-file.ts';
 import type { Hearer } from './member.ts';
 import type { Device } from './ports.ts';
 

@@ -10,7 +10,7 @@ import { type Command, CommandIdSchema, checkCommand, MAX_LIFE_SECONDS } from '.
 import { readJson } from '../documents/json.ts';
 import { COMMAND_STATES, type CommandState } from '../documents/shapes.ts';
 import { type CommandMemory, type CommandResult, NO_COMMANDS, settle } from '../trust/admit-command.ts';
-import { readKept, writeKept } from './kept-file.ts';
+import { readKept, writeKept } from '../trust/kept-file.ts';
 
 /** In the state directory. */
 export const COMMANDS_FILE = join('fleet', 'commands.json');

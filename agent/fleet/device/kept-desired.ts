@@ -10,7 +10,7 @@ import { checkDesired, type Desired, type FleetPolicy, PolicySchema } from '../d
 import { type JsonLimits, readJson } from '../documents/json.ts';
 import { readDocument } from '../documents/reading.ts';
 import { type DesiredMemory, NO_DESIRED } from '../trust/admit-desired.ts';
-import { readKept, writeKept } from './kept-file.ts';
+import { readKept, writeKept } from '../trust/kept-file.ts';
 import { overlayOf } from './overlay.ts';
 import type { Overlay } from './ports.ts';
 

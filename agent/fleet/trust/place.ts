@@ -1,20 +1,12 @@
 /** Where a device keeps what it trusts: one file, so that a token is used up in the moment that keys come. */
-import {
-  closeSync,
-  fsyncSync,
-  mkdirSync,
-  openSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  writeSync,
-} from 'node:fs';
+import { mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Static, Type } from 'typebox';
 import { AgentError } from '../../errors.ts';
 import { checker } from '../../validation.ts';
 import { readJson } from '../documents/json.ts';
 import { KeySetSchema } from '../documents/keys.ts';
+import { writeKept } from './kept-file.ts';
 import { type Keyring, ringOf } from './keyring.ts';
 import { isToken, NO_TRUST, type Trust } from './trust.ts';
 
@@ -66,11 +58,7 @@ export function loadTrust(stateDir: string): Trust {
 export function saveTrust(stateDir: string, trust: Trust): void {
   mkdirSync(stateDir, { recursive: true, mode: 0o700 });
   const path = join(stateDir, TRUST_FILE);
-  const draft = `${path}.new`;
-  rmSync(draft, { force: true });
-  writeWhole(draft, `${JSON.stringify(fileOf(trust))}\n`);
-  renameSync(draft, path);
-  syncFolder(stateDir);
+  writeKept(path, `${JSON.stringify(fileOf(trust))}\n`);
 }
 
 function fileOf({ device, token, ring }: Trust): TrustFile {
@@ -92,27 +80,6 @@ function trustOf({ device, token, set, revoked, lowered }: TrustFile): Trust {
   if (token !== null && !isToken(token)) throw new AgentError('bad_trust', 'its token is none');
   const ring = set === null ? null : ringOf(set, { revoked, lowered });
   return { device, ring, token: ring === null ? token : null };
-}
-
-function writeWhole(path: string, text: string): void {
-  const file = openSync(path, 'wx', 0o600);
-  try {
-    const bytes = Buffer.from(text);
-    for (let at = 0; at < bytes.byteLength; ) at += writeSync(file, bytes, at);
-    fsyncSync(file);
-  } finally {
-    closeSync(file);
-  }
-}
-
-/** A new name is on the disk when its folder is. */
-function syncFolder(path: string): void {
-  const folder = openSync(path, 'r');
-  try {
-    fsyncSync(folder);
-  } finally {
-    closeSync(folder);
-  }
 }
 
 function damaged(path: string, cause: unknown): AgentError {

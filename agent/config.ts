@@ -222,7 +222,7 @@ export const ConfigSchema = Type.Object(
           {
             default: false,
             description:
-              'Without effect in this version. Announces this device to Home Assistant: state, temperature, resident experts, and a button that unloads idle ones. Nobody signs what the button sends.',
+              'Announces this device to Home Assistant: state, temperature, resident experts, and a button that unloads idle ones. Nobody signs what the button sends, so it can do no more than that.',
           },
         ),
         user: Type.Optional(Type.String({ minLength: 1, description: 'User name at the broker.' })),
@@ -293,6 +293,10 @@ export const ConfigSchema = Type.Object(
         description: 'Experts this device should have beside those in expertsDir, and settings of those.',
       },
     ),
+    without: Type.Array(ExpertIdSchema, {
+      default: [],
+      description: 'Experts that this device does not have, wherever their folders lie.',
+    }),
   },
   { ...strict, title: 'edge.config.json', description: 'Configuration of expertd.' },
 );

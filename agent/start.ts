@@ -17,6 +17,7 @@ import type { FleetTools } from './cli/fleet-tools.ts';
 import { CliError, type Command, EXIT, type Io } from './cli/io.ts';
 import { CONFIG_FLAGS, CONFIG_FLAGS_HELP, defaultStateDir, readOptions } from './cli/options.ts';
 import { systemClock } from './clock.ts';
+import type { Config } from './config.ts';
 import { type ConfigLayers, loadConfig } from './configuration.ts';
 import { AgentError } from './errors.ts';
 import {
@@ -29,7 +30,9 @@ import {
 } from './files.ts';
 import type { Member } from './fleet/device/member.ts';
 import type { HttpServer } from './http/server.ts';
+import { LogTail } from './log-tail.ts';
 import type { Logger } from './logging.ts';
+import type { Membership } from './membership/membership.ts';
 import { committedBytes } from './residency.ts';
 import { Signals } from './signals.ts';
 
@@ -63,7 +66,8 @@ ${CONFIG_FLAGS_HELP}`,
       });
       const layers = { path, overrides: { ...overrides } };
       try {
-        await run(layers, version, io, signals);
+        // The fleet may ask for a new start: the same process begins anew, so it needs nobody who watches over it.
+        while ((await run(layers, version, io, signals)) === 'again');
         return EXIT.ok;
       } catch (error) {
         if (error instanceof AgentError) throw new CliError(EXIT.failed, error.message, error.hint);
@@ -73,7 +77,12 @@ ${CONFIG_FLAGS_HELP}`,
   };
 }
 
-async function run(layers: ConfigLayers, version: string, io: Io, signals: Signals): Promise<void> {
+async function run(
+  layers: ConfigLayers,
+  version: string,
+  io: Io,
+  signals: Signals,
+): Promise<'end' | 'again'> {
   const config = loadConfig(layers);
   const [
     { Agent },
@@ -99,20 +108,27 @@ async function run(layers: ConfigLayers, version: string, io: Io, signals: Signa
   // What was asked leaves its traces in the files that are made from here on: they are nobody else's business.
   process.umask(0o077);
   const stateDir = config.stateDir ?? defaultStateDir(io.env);
+  const logTail = new LogTail();
   const log = openLogger({
     level: config.log.level,
     isTTY: io.isTTY,
     toJournal: io.env['JOURNAL_STREAM'] !== undefined,
-    write: (line) => io.stdout.write(line),
+    write: (line) => {
+      io.stdout.write(line);
+      logTail.push(line);
+    },
   });
+  const again = Promise.withResolvers<'again'>();
   const membership =
     config.fleet.url === null
       ? null
-      : new (await import('./membership.ts')).Membership({
+      : new (await import('./membership/membership.ts')).Membership({
           config,
           version,
           stateDir,
           log,
+          logTail,
+          restart: () => again.resolve('again'),
         });
   const store = new Store({
     directory: stateDir,
@@ -135,12 +151,12 @@ async function run(layers: ConfigLayers, version: string, io: Io, signals: Signa
       file: join(stateDir, STORAGE_FILE),
     });
     const agent = new Agent({
-      config,
+      config: overlaidBy(membership, config),
       version,
       expertsDir,
       installDir,
       addedDir,
-      readConfig: () => loadConfig(layers),
+      readConfig: () => overlaidBy(membership, loadConfig(layers)),
       openRuntime: (hooks) => new Cells({ command: cellWithFolder(stateDir), log, ...hooks }),
       openMonitor: (pids) => openMonitor(pids, storage),
       openAlarm: (onAlarm) => openAlarm({ onAlarm, log }),
@@ -167,11 +183,15 @@ async function run(layers: ConfigLayers, version: string, io: Io, signals: Signa
       // Node writes its cache of compiled code at a clean exit only, and a device is switched off: 3.5 MB next time.
       setTimeout(flushCompileCache, FLUSH_AFTER_MS).unref();
     };
-    const joinFleet = membership === null ? null : () => membership.join(store);
-    await serve({ agent, server, stateDir, signals, log, onUp, joinFleet });
+    const joinFleet = membership === null ? null : () => membership.join(agent, store);
+    return await serve({ agent, server, stateDir, signals, log, onUp, joinFleet, again: again.promise });
   } finally {
     await store.stop();
   }
+}
+
+function overlaidBy(membership: Membership | null, config: Config): Config {
+  return membership === null ? config : membership.over(config);
 }
 
 /** Copies of weights lie on the disk of the state: the system's temporary folder may be memory. */
@@ -190,11 +210,13 @@ interface Service {
   readonly onUp: (url: string) => void;
   /** null: there is no fleet. */
   readonly joinFleet: (() => Promise<Member>) | null;
+  /** The fleet asks for a new start. */
+  readonly again: Promise<'again'>;
 }
 
 /** Serves until a signal asks for the end, which may come at any moment. What was begun is ended, whatever happens. */
-async function serve(service: Service): Promise<void> {
-  const { agent, server, stateDir, signals, log, onUp, joinFleet } = service;
+async function serve(service: Service): Promise<'end' | 'again'> {
+  const { agent, server, stateDir, signals, log, onUp, joinFleet, again } = service;
   const url = await server.start();
   let member: Member | null = null;
   try {
@@ -204,7 +226,9 @@ async function serve(service: Service): Promise<void> {
     const isUp = await Promise.race([started.then(() => true), signals.end.then(() => false)]);
     if (isUp) onUp(url);
     if (isUp && joinFleet !== null) member = await joinFleet();
-    log.info({ signal: await signals.end }, 'expertd stops');
+    const why = await Promise.race([signals.end, again]);
+    log.info({ why }, why === 'again' ? 'expertd starts again' : 'expertd stops');
+    return why === 'again' ? why : 'end';
   } finally {
     await member?.stop();
     await Promise.all([agent.stop(STOP_MS), server.stop(STOP_MS)]);

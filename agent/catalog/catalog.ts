@@ -61,7 +61,7 @@ export class ExpertCatalog implements Catalog {
    * One call at a time.
    */
   async reconcile(config: Config, onRead: () => void = () => {}): Promise<void> {
-    const stock = await takeStock(this.#options, config.experts);
+    const stock = await takeStock(this.#options, config.experts, config.without);
     if (this.#stopped) return;
     onRead();
     this.#publish(stock, config);

@@ -28,13 +28,19 @@ export interface Places {
 
 /**
  * Where an id is found in several places, what says most clearly what is wanted here wins: sources that the
- * configuration gives, then what was added on this device by hand, then the folder that came with expertd.
+ * configuration gives, then what was added on this device by hand, then the folder that came with expertd. Of those in
+ * `without` nothing is looked at.
  */
-export async function takeStock(places: Places, experts: readonly Wanted[]): Promise<Stock> {
+export async function takeStock(
+  places: Places,
+  experts: readonly Wanted[],
+  without: readonly ExpertId[] = [],
+): Promise<Stock> {
   const wanted = new Map(experts.map((one) => [one.id, one]));
   const found = new Map<ExpertId, Package>();
   const broken = new Map<string, Failure>();
   for (const { id, directory } of foldersOf(places)) {
+    if (without.includes(id)) continue;
     const one = wanted.get(id);
     if (found.has(id) || broken.has(id) || (one !== undefined && one.sources.length > 0)) continue;
     try {
@@ -45,7 +51,7 @@ export async function takeStock(places: Places, experts: readonly Wanted[]): Pro
   }
   const missing: Wanted[] = [];
   for (const one of experts) {
-    if (found.has(one.id) || broken.has(one.id)) continue;
+    if (found.has(one.id) || broken.has(one.id) || without.includes(one.id)) continue;
     const fetched = await findFetched(places.installDir, one.id, (directory) => packageFor(directory, one));
     if (fetched === null) missing.push(one);
     else found.set(one.id, fetched);

@@ -212,7 +212,7 @@ export const RULES: Rules = {
         'agent/start.ts',
         'agent/additions.ts',
         'agent/collecting.ts',
-        'agent/membership.ts',
+        'agent/membership/',
         'agent/diagnosis.ts',
         'agent/signals.ts',
         'agent/trial.ts',

@@ -46,7 +46,7 @@ export class RunningAgent {
   /** Starts an agent and waits until it says where it listens. */
   static async start(options: AgentOptions = {}): Promise<RunningAgent> {
     const agent = await RunningAgent.spawn(options);
-    await agent.#untilUp();
+    await agent.untilUp();
     return agent;
   }
 
@@ -162,7 +162,8 @@ export class RunningAgent {
     );
   }
 
-  async #untilUp(): Promise<void> {
+  /** Resolves when it answers, and has its URL then: an agent that starts again may have another. */
+  async untilUp(): Promise<void> {
     const path = join(this.stateDir, 'agent.json');
     const endMs = Date.now() + START_MS;
     for (;;) {

@@ -54,10 +54,12 @@ export class Collector {
   readonly #options: CollectorOptions;
   #gathered: Arrived[] = [];
   #gatheredBytes = 0;
+  /** What devices said of themselves and is to be written, in that order. */
+  readonly #words: (() => void)[] = [];
   #cancel: (() => void) | null = null;
   #cancelReminder: (() => void) | null = null;
   #sinceMs = 0;
-  #full: { readonly promise: Promise<void>; readonly release: () => void } | null = null;
+  #full: { readonly promise: Promise<void>; readonly release: () => void; readonly told: string } | null = null;
   #acks = new Map<string, Kept>();
   #acking = false;
   #end: (() => void) | null = null;
@@ -119,8 +121,8 @@ export class Collector {
     try {
       if (parsed.of === 'control') this.#greet(parsed.name, payload);
       else if (parsed.name === 'rec') return this.#gather(parsed.device, payload);
-      else if (parsed.name === 'status') this.#note(parsed.device, payload);
-      else if (parsed.name === 'reported') this.#noteReport(parsed.device, payload);
+      else if (parsed.name === 'status') return this.#note(parsed.device, payload);
+      else if (parsed.name === 'reported') return this.#noteReport(parsed.device, payload);
     } catch (error) {
       this.#refuse(device, toFailure(error));
     }
@@ -135,19 +137,22 @@ export class Collector {
     return this.#full?.promise;
   }
 
-  #note(device: string, payload: Uint8Array): void {
+  #note(device: string, payload: Uint8Array): Promise<void> | undefined {
     // A retained message that was taken away is empty.
-    if (payload.byteLength === 0) return;
+    if (payload.byteLength === 0) return undefined;
     const status = readStatus(payload);
     const { archive } = this.#options;
-    if (status.online) archive.born(device, status, wallMs());
-    else archive.died(device, status.bd, wallMs());
+    return this.#write(() => {
+      if (status.online) archive.born(device, status, wallMs());
+      else archive.died(device, status.bd, wallMs());
+    });
   }
 
-  #noteReport(device: string, payload: Uint8Array): void {
-    if (payload.byteLength === 0) return;
+  #noteReport(device: string, payload: Uint8Array): Promise<void> | undefined {
+    if (payload.byteLength === 0) return undefined;
     readReported(payload);
-    this.#options.archive.reported(device, Buffer.from(payload).toString(), wallMs());
+    const text = Buffer.from(payload).toString();
+    return this.#write(() => this.#options.archive.reported(device, text, wallMs()));
   }
 
   /** Its birth does not reach wildcards at every broker when it is old: it is asked for by name. */
@@ -164,6 +169,26 @@ export class Collector {
 
   // ---- keeping ------------------------------------------------------------------------------------------------
 
+  /** A broker need not say it again: what the database does not take now waits, and so does what comes behind it. */
+  #write(word: () => void): Promise<void> | undefined {
+    this.#words.push(word);
+    if (this.#full === null) {
+      try {
+        this.#writeWords();
+      } catch (error) {
+        this.#wait(error);
+      }
+    }
+    return this.#full?.promise;
+  }
+
+  #writeWords(): void {
+    for (let word = this.#words[0]; word !== undefined; word = this.#words[0]) {
+      word();
+      this.#words.shift();
+    }
+  }
+
   #keepLater(delayMs: number): void {
     const { clock } = this.#options;
     this.#cancel ??= clock.at(clock.nowMs() + delayMs, () => {
@@ -173,34 +198,43 @@ export class Collector {
   }
 
   #keep(): void {
-    const arrived = this.#gathered;
-    if (arrived.length === 0) return;
+    if (this.#gathered.length === 0 && this.#words.length === 0) return;
     try {
-      const kept = this.#options.archive.keep(arrived, wallMs());
-      this.#gathered = [];
-      this.#gatheredBytes = 0;
-      this.#counts.commits += 1;
-      this.#counts.batches += arrived.length;
-      for (const { batch } of arrived) this.#counts.records += batch.records.length;
-      for (const one of kept) this.#acks.set(`${one.device} ${one.epoch}`, one);
+      this.#writeWords();
+      this.#keepGathered();
       this.#open();
       void this.#acknowledge();
     } catch (error) {
-      this.#tell(toFailure(error), null);
-      this.#hold();
-      this.#keepLater(retryMs);
+      this.#wait(error);
     }
   }
 
-  /** The database takes nothing: neither does the collector. */
-  #hold(): void {
-    if (this.#full !== null) return;
-    const { promise, resolve } = Promise.withResolvers<void>();
-    this.#full = { promise, release: resolve };
+  #keepGathered(): void {
+    const arrived = this.#gathered;
+    if (arrived.length === 0) return;
+    const kept = this.#options.archive.keep(arrived, wallMs());
+    this.#gathered = [];
+    this.#gatheredBytes = 0;
+    this.#counts.commits += 1;
+    this.#counts.batches += arrived.length;
+    for (const { batch } of arrived) this.#counts.records += batch.records.length;
+    for (const one of kept) this.#acks.set(`${one.device} ${one.epoch}`, one);
   }
 
+  /** The database takes nothing: neither does the collector. */
+  #wait(error: unknown): void {
+    const failure = toFailure(error);
+    this.#tell(failure, null);
+    this.#keepLater(retryMs);
+    if (this.#full !== null) return;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#full = { promise, release: resolve, told: keyOf(failure, null) };
+  }
+
+  /** It takes again; the next time that it does not is told anew. */
   #open(): void {
     this.#full?.release();
+    if (this.#full !== null) this.#told.delete(this.#full.told);
     this.#full = null;
   }
 
@@ -241,9 +275,13 @@ export class Collector {
   }
 
   #tell(failure: Failure, device: string | null): void {
-    const key = `${device ?? ''} ${failure.code}`;
+    const key = keyOf(failure, device);
     if (this.#told.has(key) || this.#told.size >= mostTold) return;
     this.#told.add(key);
     this.#options.report(failure, device);
   }
+}
+
+function keyOf({ code }: Failure, device: string | null): string {
+  return `${device ?? ''} ${code}`;
 }

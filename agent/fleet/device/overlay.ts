@@ -31,7 +31,7 @@ function configured({ id, version, digest, sources, pinned }: DesiredExpert): Co
 
 /**
  * The configuration that counts. What a document cannot say of an expert (`fallback`, `contextTokens`) stays as the
- * configuration has it, and so do experts that the fleet does not name.
+ * configuration has it, and so do experts that the fleet does not name. What it names is here, `without` or not.
  */
 export function overlaid(config: Config, { experts, remove, policy, budget }: Overlay): Config {
   const said = new Map(experts.map((one) => [one.id, one]));
@@ -41,6 +41,7 @@ export function overlaid(config: Config, { experts, remove, policy, budget }: Ov
   return {
     ...config,
     experts: [...own, ...more].filter(({ id }) => !remove.includes(id)),
+    without: [...new Set([...config.without, ...remove])].filter((id) => !said.has(id)),
     policies: { ...config.policies, ...policy },
     memory: budget === null ? config.memory : { ...config.memory, budget },
   };

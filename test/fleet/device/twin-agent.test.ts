@@ -90,3 +90,15 @@ test('experts come, are replaced by their next version, and go; what was there b
     [1, 2, 3, 4].map((gen) => `gen ${gen} SUCCEEDED`),
   );
 });
+
+test('what the fleet does not want is not here, wherever it lies, until it is wanted again', async (t) => {
+  const world = new World(t);
+  const { made, twin, applied } = await joined(t);
+  const ids = (): unknown => made.agent.experts().map(({ id }) => id);
+  await twin.receive(message(1, { experts: [world.package('alpha')], experts_remove: ['shipped'] }));
+  await applied(1);
+  assert.deepEqual(ids(), ['alpha']);
+  await twin.receive(message(2));
+  await applied(2);
+  assert.deepEqual(ids(), ['shipped']);
+});

@@ -67,6 +67,7 @@ test('a document counts over what is configured, and what it does not say stays'
   assert.deepEqual(config.policies, { ...CONFIG.policies, minScore: 0.6, residency: 'lru' });
   assert.equal(settingsOf(config, BLIND).budgetBytes, 500e6);
   assert.equal(config.memory.parking, false);
+  assert.deepEqual(config.without, ['beta']);
   assert.deepEqual(config.http, CONFIG.http);
 });
 

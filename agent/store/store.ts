@@ -320,7 +320,7 @@ export class Store implements Log, Memory, Records {
       epoch: () => this.#epoch,
       synced: () => keeper.synced(),
       before: () => this.#before,
-      write: (work) => keeper.write((file) => work(file.outbox)),
+      write: (work) => keeper.write((file) => file.database.transaction(() => work(file.outbox)).immediate()),
       read: (work, fallback) => keeper.read((file) => work(file.outbox), fallback),
     });
   }

@@ -1,11 +1,13 @@
 import assert from 'node:assert/strict';
-import { rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { test } from 'node:test';
 import type { Outbox, Portion } from '../../agent/outbox.ts';
 import type { Store, StoreOptions } from '../../agent/store/store.ts';
 import { loading, resident, Story, stateOf } from './made.ts';
 import { Place } from './place.ts';
 
+/** A page of the log and what SQLite puts before it in the WAL. */
+const walFrameBytes = 1_048;
 const bounds = { maxRows: 1_000, maxBytes: 1_000_000, clockSynced: () => true };
 
 function open(place: Place, options: Partial<StoreOptions> = {}): { store: Store; outbox: Outbox } {
@@ -189,6 +191,39 @@ test('retention keeps the newest and leaves one tombstone, which is delivered li
   assert.deepEqual(all(outbox, epoch, 101, 600).tombstones[0]?.from, 101);
   outbox.acknowledge(epoch, 600);
   assert.deepEqual(outbox.pending(), []);
+  await store.stop();
+});
+
+test('a power cut within an acknowledgement undoes all of it or nothing', async (context) => {
+  const place = new Place(context);
+  const { store, outbox } = open(place, { outbox: { ...bounds, maxRows: 100 } });
+  for (let n = 0; n < 12; n += 1) append(store, 10, `r${n}-`);
+  await store.flush();
+  const epoch = epochOf(outbox);
+  const [stone] = all(outbox, epoch, 1, 240).tombstones;
+  assert.ok(
+    stone !== undefined && stone.to > 100 && stone.to < 200,
+    'the first ends within it, the second after it',
+  );
+  const before = readFileSync(`${place.database}-wal`).length;
+  outbox.acknowledge(epoch, 70);
+  outbox.acknowledge(epoch, 200);
+  const wal = readFileSync(`${place.database}-wal`);
+
+  const begins: number[] = [];
+  for (let length = before; length <= wal.length; length += walFrameBytes) {
+    const after = new Place(context);
+    copyFileSync(place.database, after.database);
+    writeFileSync(`${after.database}-wal`, wal.subarray(0, length));
+    const again = open(after);
+    await again.store.flush();
+    const [span] = again.outbox.pending();
+    assert.deepEqual({ ...span, first: 0 }, { epoch, first: 0, last: 240 });
+    begins.push(span?.first ?? 0);
+    await again.store.stop();
+  }
+  assert.ok(begins.length > 3, 'the second takes more than one frame');
+  assert.deepEqual([...new Set(begins)], [1, 71, 201], `the outbox began at ${begins}`);
   await store.stop();
 });
 

@@ -14,9 +14,14 @@ interface Write {
 
 type Change = Write | { readonly length: number };
 
+/** What of the writes that no sync covers is found: any sectors in any version, or all writes up to one of them. */
+export type Cut = 'scattered' | 'in order';
+
 class TracedFile {
   #durable: Buffer<ArrayBuffer> = Buffer.alloc(0);
   #pending: Change[] = [];
+  /** Changes that are durable. */
+  #settled = 0;
   /** The name is in the directory for certain. */
   named = false;
 
@@ -24,19 +29,23 @@ class TracedFile {
     this.#pending.push(change);
   }
 
+  /** Changes so far. */
   get issued(): number {
-    return this.#pending.length;
+    return this.#settled + this.#pending.length;
   }
 
-  /** A sync that began when `issued` writes were pending has finished. */
+  /** A sync that began after `issued` changes has finished; another one may have begun and ended meanwhile. */
   synced(issued: number): void {
-    for (const change of this.#pending.splice(0, issued)) this.#durable = apply(this.#durable, change);
+    const settling = this.#pending.splice(0, Math.max(0, issued - this.#settled));
+    for (const change of settling) this.#durable = apply(this.#durable, change);
+    this.#settled += settling.length;
   }
 
-  /** Each sector in one of the versions that it had since the last sync. `random` gives 0 <= x < 1. */
-  afterCut(random: () => number): Buffer {
+  /** `random` gives 0 <= x < 1; close to 1 leaves the newest version. */
+  afterCut(random: () => number, cut: Cut): Buffer {
     const versions = [this.#durable];
     for (const change of this.#pending) versions.push(apply(versions.at(-1) ?? this.#durable, change));
+    if (cut === 'in order') return versions[Math.floor(random() * versions.length)] ?? this.#durable;
     let result = Buffer.from(this.#durable);
     const touched = new Set(this.#pending.flatMap(sectorsOf));
     for (const sector of touched) {
@@ -94,11 +103,11 @@ export class TracedDisk {
   }
 
   /** The files after a cut now, by name. */
-  afterCut(random: () => number): ReadonlyMap<string, Buffer> {
+  afterCut(random: () => number, cut: Cut = 'scattered'): ReadonlyMap<string, Buffer> {
     const result = new Map<string, Buffer>();
     for (const [path, file] of this.#files) {
       if (file.named || random() < 0.5)
-        result.set(path.slice(this.#directory.length + 1), file.afterCut(random));
+        result.set(path.slice(this.#directory.length + 1), file.afterCut(random, cut));
     }
     return result;
   }

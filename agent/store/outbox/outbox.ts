@@ -19,7 +19,10 @@ export interface Shelf {
   /** Highest row of the log that survives a power cut, and the last one that was there before this process. */
   synced(): number;
   before(): number;
-  /** As those of `Keeper`. */
+  /**
+   * As those of `Keeper`. What `work` writes is one transaction: a tombstone that is cut in two steps would be gone
+   * after a power cut between them, and with it the only word about numbers that nobody has.
+   */
   write(work: (table: OutboxTable) => void): boolean;
   read<T>(work: (table: OutboxTable) => T, fallback: T): T;
 }

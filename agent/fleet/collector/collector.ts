@@ -59,7 +59,8 @@ export class Collector {
   #cancel: (() => void) | null = null;
   #cancelReminder: (() => void) | null = null;
   #sinceMs = 0;
-  #full: { readonly promise: Promise<void>; readonly release: () => void; readonly told: string } | null = null;
+  #full: { readonly promise: Promise<void>; readonly release: () => void; readonly told: string } | null =
+    null;
   #acks = new Map<string, Kept>();
   #acking = false;
   #end: (() => void) | null = null;

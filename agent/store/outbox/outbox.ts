@@ -108,14 +108,15 @@ export class FleetOutbox implements Outbox {
 
   acknowledge(epoch: number, high: number): void {
     const held = this.#former?.get(epoch);
+    const isThrough = held !== undefined && high >= held.last;
     if (epoch === this.epoch()) this.#released = Math.max(this.#released, Math.min(high, this.#next - 1));
     else if (held === undefined) return;
-    else if (high >= held.last) this.#former?.delete(epoch);
+    else if (isThrough) this.#former?.delete(epoch);
     else this.#former?.set(epoch, { first: Math.max(held.first, high + 1), last: held.last });
     // Not brought to the disk: what comes back after a power cut is sent once more and known there.
     this.#shelf.write((table) => {
       table.release(epoch, high);
-      table.forgetBefore(this.epoch() ?? 0);
+      if (isThrough) table.forget(epoch);
     });
   }
 
@@ -152,7 +153,8 @@ export class FleetOutbox implements Outbox {
       table.begin(span.epoch);
       table.bury(span.epoch, tombstone(span.first, span.last, 'log_lost'));
     }
-    table.begin(epoch);
+    // Once in a process: an epoch that was through when its process ended is of no more use.
+    if (table.begin(epoch)) table.forgetBefore(epoch);
     for (const one of this.#unburied) table.bury(epoch, one);
     const rows = drafts.map((text, index) => numbered(text, this.#next + index));
     table.insert(epoch, logSeq, rows);

@@ -65,16 +65,21 @@ export class OutboxTable {
     });
   }
 
-  /** Adds an epoch if it is not there. Epochs are added in their order. */
-  begin(epoch: number): void {
-    if (this.#ordinal(epoch) === null) this.#statements.begin.run(epoch);
+  /** Adds an epoch, in the order of epochs; false: it is there. */
+  begin(epoch: number): boolean {
+    if (this.#ordinal(epoch) !== null) return false;
+    this.#statements.begin.run(epoch);
+    return true;
   }
 
-  /** Removes epochs before `epoch` of which nothing is left. */
+  /** Removes an epoch of which nothing is left. */
+  forget(epoch: number): void {
+    this.#statements.forget.run(epoch);
+  }
+
+  /** Removes all epochs before `epoch` of which nothing is left; it looks at each. */
   forgetBefore(epoch: number): void {
-    for (const one of this.epochs()) {
-      if (one.epoch < epoch && one.first > one.last) this.#statements.forget.run(one.epoch);
-    }
+    for (const one of this.epochs()) if (one.epoch < epoch && one.first > one.last) this.forget(one.epoch);
   }
 
   insert(epoch: number, logSeq: number, rows: readonly StoredRow[]): void {

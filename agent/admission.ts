@@ -90,7 +90,7 @@ function startWaitingLoads(draft: Draft): void {
  * A bound is a guess. Where it is more than could ever be free, and the weights are not, the expert is tried with all
  * that could be: its first load tells what it takes.
  */
-function fitBound(draft: Draft, entry: Entry, pinned: readonly Entry[]): Entry {
+export function fitBound(draft: Draft, entry: Entry, pinned: readonly Entry[]): Entry {
   const { expert } = entry;
   const { memory } = expert;
   if (memory.measured) return entry;
@@ -113,16 +113,22 @@ export function loadWanted(draft: Draft): void {
   const { state } = draft;
   if (state.pressure.level === 'high' || state.nowMs < state.restUntilMs || hasBlockedWaiter(draft)) return;
   const pinned = pinnedEntries(state);
-  for (const entry of state.experts.values()) {
+  const all = [...state.experts.values()];
+  // What takes slack only would take what was freed for the others, and be evicted for them again.
+  for (const entry of [...all.filter(isByHand), ...all.filter((one) => !isByHand(one))]) {
     const { expert, residency, wanted, dismissed, notBeforeMs, fate } = entry;
     // A parked expert is brought back for a request, or by hand, and not because it could be.
     if (!isOut(entry) || (residency.state === 'parked' && !wanted)) continue;
     if (fate !== null || dismissed || state.nowMs < notBeforeMs) continue;
-    const byHand = wanted || expert.pinned;
+    const byHand = isByHand(entry);
     if (!byHand && !isSense(state, expert.id)) continue;
     if (leastBudgetBesidePinned(state, expert, pinned) > state.settings.budgetBytes) continue;
     if (admit(draft, entry, null, 0, byHand) !== 'started' && byHand) return;
   }
+}
+
+function isByHand({ wanted, expert }: Entry): boolean {
+  return wanted || expert.pinned;
 }
 
 function hasBlockedWaiter(draft: Draft): boolean {

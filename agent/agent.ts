@@ -26,6 +26,7 @@ import type {
   DecisionTold,
   ExpertView,
   Explanation,
+  FleetView,
   Health,
   Listeners,
   Refusal,
@@ -57,6 +58,7 @@ export class Agent implements Service {
   #upkeep: NodeJS.Timeout | undefined;
   #alarm: { stop(): void } | undefined;
   readonly #listeners = new Set<(told: DecisionTold) => void>();
+  #lookAtFleet: (() => FleetView) | null = null;
   /** Settles when no configuration is being taken; never rejects. */
   #settled: Promise<void> = Promise.resolve();
   #ready = false;
@@ -84,6 +86,8 @@ export class Agent implements Service {
     this.#catalog = new ExpertCatalog({
       expertsDir: options.expertsDir,
       installDir: options.installDir,
+      recordPath: options.recordPath,
+      onTrouble: (failure) => log.warn({ failure }, 'the record of rollouts cannot be used or written'),
       ...(options.addedDir === undefined ? {} : { addedDir: options.addedDir }),
       memory: ledger,
       clock,
@@ -145,7 +149,7 @@ export class Agent implements Service {
     const { clock } = this.#options;
     const deadlineMs = clock.nowMs() + timeoutMs;
     this.#stopping = true;
-    this.#catalog.stop();
+    const unfetched = this.#catalog.stop();
     const unprepared = this.#options.preparation?.stop();
     while (this.#desk.ids().length > 0 && clock.nowMs() < deadlineMs)
       await this.#loop.nextDecision(deadlineMs);
@@ -157,7 +161,11 @@ export class Agent implements Service {
     await this.#loop.decided();
     // From here on nothing is decided: a cell that ends would only be replaced.
     this.#loop.stop();
-    await Promise.all([unprepared, this.#runtime.shutdown(Math.max(500, deadlineMs - clock.nowMs()))]);
+    await Promise.all([
+      unfetched,
+      unprepared,
+      this.#runtime.shutdown(Math.max(500, deadlineMs - clock.nowMs())),
+    ]);
   }
 
   // ---- Service ------------------------------------------------------------------------------------------------
@@ -194,6 +202,7 @@ export class Agent implements Service {
     expert: ExpertId,
   ): Promise<ExpertView> {
     this.#loop.push({ type: 'command', command, expert });
+    if (command === 'clear') this.#catalog.forget(expert);
     await this.#loop.decided();
     const view = this.experts().find((one) => one.id === expert);
     if (view === undefined)
@@ -209,6 +218,11 @@ export class Agent implements Service {
   /** Records what the fleet ordered, and what became of it. */
   note(order: Omit<Extract<Event, { type: 'ordered' }>, 'type' | 'atMs'>): void {
     this.#loop.push({ type: 'ordered', ...order });
+  }
+
+  /** The state tells of a fleet from now on. */
+  showFleet(look: () => FleetView): void {
+    this.#lookAtFleet = look;
   }
 
   experts(): readonly ExpertView[] {
@@ -229,6 +243,7 @@ export class Agent implements Service {
       policies: this.#loop.policy.names,
       log: this.#options.ledger.health(),
       counts: this.#chronicle.counts,
+      fleet: this.#lookAtFleet?.() ?? null,
     });
   }
 

@@ -7,6 +7,7 @@
  *  3 without a base, named by it or by the configuration, it is an expert like any other
  *  4 a base that does not come in time, or fails, leaves the answer to what was found: step `fallback`
  */
+import { versionFor } from './canary.ts';
 import type { Draft } from './draft.ts';
 import type { Event } from './events.ts';
 import { failures } from './failures.ts';
@@ -21,7 +22,7 @@ type Voice =
 function voiceOf(state: State, expert: Expert): Voice {
   if (expert.assistant === null) return { kind: 'own' };
   const base = expert.assistant.base ?? state.settings.generalist;
-  if (base === null || base === expert.id) return { kind: 'own' }; // 3
+  if (base === null || base === (expert.candidateOf ?? expert.id)) return { kind: 'own' }; // 3
   const entry = state.experts.get(base);
   if (entry === undefined || entry.fate?.kind === 'remove')
     return { kind: 'missing', why: 'base-not-installed' }; // 2
@@ -58,13 +59,17 @@ export function retrieved(
   }
   if (sources === 0) return false;
   draft.putRequest(request, { assistant: lease.expert });
-  const base = baseOf(draft, draft.entry(lease.expert));
-  if (base === null) {
+  const base = draft.entry(baseOf(draft, draft.entry(lease.expert)) ?? '')?.expert;
+  const known = draft.state.requests.get(request);
+  if (base === undefined || known === undefined) {
     draft.reject(request, failures.unvoiced(lease.expert));
     return true;
   }
-  draft.because(`${base} is to speak for ${lease.expert}, from ${sources} sources`);
-  draft.putRequest(request, { phase: { name: 'waiting', purpose: 'answer', expert: base } });
+  draft.because(`${base.id} is to speak for ${lease.expert}, from ${sources} sources`);
+  // Who found them has answered his part: only the base may still fail it.
+  draft.putRequest(request, { insteadOf: null });
+  const speaker = versionFor(draft, known, base);
+  draft.putRequest(request, { phase: { name: 'waiting', purpose: 'answer', expert: speaker.id } });
   return true;
 }
 

@@ -18,6 +18,9 @@ const eventTypes = {
   configured: true,
   installed: true,
   removed: true,
+  staged: true,
+  rolledBack: true,
+  tested: true,
   pending: true,
   learned: true,
   request: true,
@@ -80,7 +83,7 @@ const parts = ['settings', 'pressure', 'loadCost', 'habits', 'guesses'];
 /** As `decode`, and the value must have the tables and parts of a state of this version. */
 export function decodeState(text: string): State {
   const value = decode(text);
-  const tables = ['experts', 'pending', 'cells', 'leases', 'requests'];
+  const tables = ['experts', 'pending', 'cells', 'leases', 'requests', 'rollouts'];
   if (!isRecord(value) || !tables.every((table) => value[table] instanceof Map)) bad('not a state');
   const missing = parts.find((part) => !isRecord(value[part]));
   if (missing !== undefined) bad(`a state without "${missing}", of another version of expertd`);

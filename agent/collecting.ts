@@ -8,14 +8,14 @@ import { AgentError } from './errors.ts';
 import { nativeFile, runKind } from './files.ts';
 import { parseBroker } from './fleet/broker.ts';
 import { Answers } from './fleet/collector/answers.ts';
-import { Collector, collectorGone, collectorTopics } from './fleet/collector/collector.ts';
+import { Collector, collectorTopics } from './fleet/collector/collector.ts';
 import { checkCommand } from './fleet/documents/command.ts';
 import { readDocument } from './fleet/documents/reading.ts';
 import { readCredentials } from './fleet/session/credentials.ts';
 import { dial } from './fleet/session/dial.ts';
 import { Session, type SessionOptions } from './fleet/session/session.ts';
 import { controlOf, topicsOf } from './fleet/topics.ts';
-import { needType, readEnvelope } from './fleet/trust/dsse.ts';
+import { needType, PAYLOADS, readEnvelope } from './fleet/trust/dsse.ts';
 import { Signals } from './signals.ts';
 import { SqliteArchive } from './store/collector/archive.ts';
 import { SqliteArchiveReader } from './store/collector/reader.ts';
@@ -41,8 +41,8 @@ export const fleetTools: FleetTools = {
       clientId: `expertd-collector-${choice.root.replaceAll('/', '-')}`,
       topics: collectorTopics(choice.root),
       greeting: {
-        will: () => ({ topic: status, payload: collectorGone, retain: true }),
-        births: () => [{ topic: status, payload: collector.birth(), retain: true }],
+        will: (bd) => ({ topic: status, payload: collector.will(bd), retain: true }),
+        births: (bd) => [{ topic: status, payload: collector.birth(bd), retain: true }],
       },
       tell,
     });
@@ -80,9 +80,13 @@ export const fleetTools: FleetTools = {
 
   async command(choice, device, envelope, waitMs, onAnswer) {
     const signed = readEnvelope(envelope);
+    const { cmd, res } = topicsOf(choice.root, device);
+    if (signed.payloadType === PAYLOADS.keys || signed.payloadType === PAYLOADS.enrolment) {
+      await visit(choice, (session) => session.publish(cmd, envelope, { qos: 1 }));
+      return false;
+    }
     needType(signed, 'command');
     const answers = new Answers(readDocument(signed.body, checkCommand).id);
-    const { cmd, res } = topicsOf(choice.root, device);
     await visit(choice, async (session) => {
       const { promise: answered, resolve: end } = Promise.withResolvers<void>();
       session.onMessage((topic, payload) => {
@@ -95,6 +99,7 @@ export const fleetTools: FleetTools = {
       await session.publish(cmd, envelope, { qos: 1 });
       if (waitMs > 0) await Promise.race([answered, after(waitMs)]);
     });
+    return true;
   },
 };
 

@@ -277,6 +277,32 @@ export const ConfigSchema = Type.Object(
               description: 'Expert that answers in its place where memory is short; the reply says so.',
             }),
           ),
+          canary: Type.Optional(
+            Type.Object(
+              {
+                share: Type.Number({
+                  exclusiveMinimum: 0,
+                  maximum: 1,
+                  description: 'Of the requests for this expert.',
+                }),
+                decisions: Type.Optional(
+                  Type.Integer({ minimum: 1, maximum: 1_000_000, description: 'Answers that it must give.' }),
+                ),
+                minutes: Type.Optional(
+                  Type.Number({
+                    exclusiveMinimum: 0,
+                    maximum: 43_200,
+                    description: 'Time that it must last.',
+                  }),
+                ),
+              },
+              {
+                ...strict,
+                description:
+                  'What a new version must show, beside its golden answers, before it takes the place of the old one: it answers a share of the requests for so many answers or so long. Without it, golden answers are enough.',
+              },
+            ),
+          ),
           contextTokens: Type.Optional(
             Type.Integer({
               minimum: 128,

@@ -17,6 +17,8 @@ export interface ConfigLayers {
   readonly overrides: Readonly<Record<string, unknown>>;
 }
 
+type Canary = NonNullable<Config['experts'][number]['canary']>;
+
 const PATHS = ['stateDir', 'expertsDir'] as const;
 /** Below this a database holds nothing that is worth reading. */
 const LEAST_LOG_BYTES = 1_048_576;
@@ -58,6 +60,16 @@ function checkMeaning({ memory, log, experts, fleet }: Config, where: string): v
   const ids = experts.map(({ id }) => id);
   const twice = ids.findIndex((id, index) => ids.indexOf(id) !== index);
   if (twice >= 0) refuse(`"experts[${twice}].id" names "${ids[twice]}" again`, 'Name each expert once.');
+  const unmeasured = experts.findIndex(({ canary }) => canary !== undefined && !hasOneMeasure(canary));
+  if (unmeasured >= 0)
+    refuse(
+      `"experts[${unmeasured}].canary" must have either "decisions" or "minutes"`,
+      'Say how many answers a new version must give, or how long it must last.',
+    );
+}
+
+function hasOneMeasure({ decisions, minutes }: Canary): boolean {
+  return (decisions === undefined) !== (minutes === undefined);
 }
 
 /** Folders of a file are relative to its own folder, as all its paths are. */

@@ -1,4 +1,5 @@
 import { retrieved } from './assistants.ts';
+import { noteAnswer } from './canary.ts';
 import { Draft } from './draft.ts';
 import type { Event } from './events.ts';
 import { failures, mb } from './failures.ts';
@@ -19,8 +20,18 @@ import {
 import { forgetAllLessons, learned } from './lessons.ts';
 import type { Policy } from './policy.ts';
 import { readPressure } from './pressure.ts';
-import { cellCharge, isAtRest, isLoadingIn, reservedBytes, residueBytes } from './residency.ts';
+import { candidateLeaves, dismiss, rolledBack, staged, tested } from './proving.ts';
+import {
+  cellCharge,
+  isAtRest,
+  isInMemory,
+  isLoadingIn,
+  newEntry,
+  reservedBytes,
+  residueBytes,
+} from './residency.ts';
 import { advance } from './routing.ts';
+import { refuseOrReplace } from './stand-ins.ts';
 import type { Settings } from './tuning.ts';
 import type { Decision, Entry, Expert, LoadCost, Phase, State } from './types.ts';
 import { cancelLease, settle } from './upkeep.ts';
@@ -37,6 +48,7 @@ export function initialState(settings: Settings, agentBytes: number): State {
     cells: new Map(),
     leases: new Map(),
     requests: new Map(),
+    rollouts: new Map(),
     agentBytes,
     sample: null,
     pressure: { level: 'ok', why: 'nothing was measured yet' },
@@ -68,8 +80,14 @@ function apply(draft: Draft, event: Event): void {
     case 'removed':
       draft.setPending(event.expert, null);
       return removed(draft, event.expert);
+    case 'staged':
+      return staged(draft, event);
+    case 'rolledBack':
+      return rolledBack(draft, event);
+    case 'tested':
+      return tested(draft, event);
     case 'pending':
-      return isToStay(draft.entry(event.expert)) ? undefined : draft.setPending(event.expert, event.pending);
+      return draft.setPending(event.expert, event.pending);
     case 'learned':
       return learned(draft, event);
     case 'request':
@@ -130,25 +148,7 @@ function installed(draft: Draft, expert: Expert): void {
   const known = draft.entry(expert.id);
   if (known === undefined) {
     draft.because(`${expert.id} ${expert.version} is installed`);
-    return draft.addEntry({
-      expert,
-      residency: { state: 'absent' },
-      lastUsedMs: 0,
-      uses: 0,
-      ageAtUse: 0,
-      crashesMs: [],
-      notBeforeMs: 0,
-      lastError: null,
-      wanted: false,
-      dismissed: false,
-      fate: null,
-      keepAliveMs: null,
-      keptBytes: 0,
-      parkedBytes: null,
-      parkFailure: null,
-      coldBytes: 0,
-      guessed: false,
-    });
+    return draft.addEntry(newEntry(expert));
   }
   const isOther = known.expert.digest !== expert.digest;
   // Its cell was told at the load how much room there is.
@@ -158,7 +158,9 @@ function installed(draft: Draft, expert: Expert): void {
         ? `${expert.id} ${expert.version} takes the place of ${known.expert.version} once that is free`
         : `${expert.id} gets ${mb(expert.cacheBytes)} for keys and values once it is free`,
     );
-    return draft.putEntry(expert.id, { fate: { kind: 'replace', by: expert } });
+    // Whoever was in memory is to be there again, before somebody waits for it.
+    const wanted = known.wanted || isInMemory(known);
+    return draft.putEntry(expert.id, { wanted, fate: { kind: 'replace', by: expert } });
   }
   const { memory, routing, marginBytes } = known.expert;
   const prototypes = expert.routing.prototypes ?? routing.prototypes;
@@ -166,12 +168,11 @@ function installed(draft: Draft, expert: Expert): void {
   draft.putEntry(expert.id, { expert: same, fate: null });
 }
 
-/** What is told of the successor of one that is leaving counts already. */
-function isToStay(entry: Entry | undefined): boolean {
-  return entry !== undefined && entry.fate?.kind !== 'remove';
-}
-
 function removed(draft: Draft, expert: string): void {
+  const entry = draft.entry(expert);
+  if (entry !== undefined) candidateLeaves(draft, entry);
+  draft.setRollout(expert, null);
+  dismiss(draft, expert, null);
   draft.setPending(expert, null);
   draft.because(`${expert} is to leave this device`);
   draft.putEntry(expert, { fate: { kind: 'remove' }, wanted: false });
@@ -197,6 +198,8 @@ function request(draft: Draft, event: Of<'request'>): void {
     keepAliveMs: event.keepAliveMs,
     assistant: null,
     degraded: null,
+    insteadOf: null,
+    failedBy: null,
     phase: { name: 'waiting', purpose: 'embed', expert: settings.embedder ?? '' },
   });
   if (full) return draft.reject(event.request, failures.queueFull(settings.maxQueue), 1_000);
@@ -256,8 +259,13 @@ function released(draft: Draft, event: Of<'released'>): void {
       fate: draft.entry(lease.expert)?.fate ?? { kind: 'discard' },
     });
   }
+  if (ok && !lease.cancelled) noteAnswer(draft, lease, event.outcome.stages);
+  if (lease.request === null || lease.cancelled) return;
+  // Nobody was told of this failure yet.
+  const isRevocable = draft.state.requests.get(lease.request)?.insteadOf != null;
+  if (isRevocable && error !== null) return refuseOrReplace(draft, lease.request, error);
   if (lease.purpose === 'retrieve' && retrieved(draft, lease, event.outcome)) return;
-  if (lease.request !== null && !lease.cancelled) draft.dropRequest(lease.request);
+  draft.dropRequest(lease.request);
 }
 
 // ---- the device, and people -----------------------------------------------------------------------------------
@@ -294,7 +302,8 @@ function feelHeat(draft: Draft, loadCost: LoadCost): void {
 
 function command(draft: Draft, event: Of<'command'>): void {
   const entry = draft.entry(event.expert);
-  if (entry === undefined) return;
+  // What becomes of a candidate is for its rollout to say.
+  if (entry === undefined || entry.expert.candidateOf !== null) return;
   draft.because(`${event.command} ${event.expert}: asked for by hand`);
   switch (event.command) {
     case 'load':

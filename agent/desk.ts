@@ -5,7 +5,7 @@
 import type { Piece } from './generation.ts';
 import type { Answer, Ask, Passage } from './ports.ts';
 import type { Chosen, Listeners, Refusal, Reply } from './service.ts';
-import type { Choice, ExpertId, RequestId } from './types.ts';
+import type { Choice, ExpertId, LeaseId, RequestId } from './types.ts';
 
 export interface Client {
   readonly ask: Ask;
@@ -18,6 +18,10 @@ interface Case {
   readonly client: Client;
   ask: Ask;
   chosen: Chosen | null;
+  /** The run that is to answer; what an earlier one still says is dropped. */
+  run: LeaseId | null;
+  /** What waits because the answer may be taken back; null: it goes out as it comes. */
+  held: Piece[] | null;
   /** Part of the answer went out: it cannot be tried again. */
   started: boolean;
   /** What an assistant found, and its base speaks from. */
@@ -37,6 +41,8 @@ export class Desk {
       client,
       ask: client.ask,
       chosen: null,
+      run: null,
+      held: null,
       started: false,
       sources: [],
       found: null,
@@ -80,21 +86,38 @@ export class Desk {
     one.client.listeners.onChosen?.(one.chosen);
   }
 
-  delta(id: RequestId, piece: Piece): void {
+  /** Another run of the request begins. `revocable`: nothing of it goes out before it has ended well. */
+  begin(id: RequestId, run: LeaseId, revocable: boolean): void {
     const one = this.#cases.get(id);
     if (one === undefined) return;
+    one.run = run;
+    one.held = revocable ? [] : null;
+  }
+
+  /** True while this run is the one that is to answer. */
+  expects(id: RequestId, run: LeaseId): boolean {
+    return this.#cases.get(id)?.run === run;
+  }
+
+  delta(id: RequestId, run: LeaseId, piece: Piece): void {
+    const one = this.#cases.get(id);
+    if (one?.run !== run) return;
+    if (one.held !== null) return void one.held.push(piece);
     one.started = true;
     one.client.listeners.onDelta?.(piece);
   }
 
-  hasStarted(id: RequestId): boolean {
-    return this.#cases.get(id)?.started ?? false;
+  /** True where part of what this run says went out. */
+  hasStarted(id: RequestId, run: LeaseId): boolean {
+    const one = this.#cases.get(id);
+    return one?.run === run && one.started;
   }
 
   answer(id: RequestId, answer: Answer | null, stages: Readonly<Record<string, number>>): void {
     const one = this.#take(id);
     if (one === undefined) return;
-    const { chosen, sources, degraded } = one;
+    const { chosen, sources, degraded, held } = one;
+    for (const piece of held ?? []) one.client.listeners.onDelta?.(piece);
     one.client.answer({
       ...(chosen ?? NOBODY),
       answer,

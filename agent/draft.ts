@@ -17,6 +17,7 @@ import type {
   Loading,
   Request,
   RequestId,
+  Rollout,
   State,
   Step,
 } from './types.ts';
@@ -27,7 +28,7 @@ export class Draft {
   readonly steps: Step[] = [];
   choice: Choice | null = null;
   #state: State;
-  readonly #copied = new Set<'experts' | 'cells' | 'leases' | 'requests' | 'pending'>();
+  readonly #copied = new Set<Table>();
 
   constructor(state: State, policy: Policy) {
     this.#state = state;
@@ -117,6 +118,11 @@ export class Draft {
     else this.#own('pending').set(id, pending);
   }
 
+  setRollout(of: ExpertId, rollout: Rollout | null): void {
+    if (rollout === null) this.#own('rollouts').delete(of);
+    else this.#own('rollouts').set(of, rollout);
+  }
+
   /** Answers a request with a refusal, or with what an assistant found for it, and forgets it. */
   reject(
     id: RequestId,
@@ -135,7 +141,7 @@ export class Draft {
     this.dropRequest(id);
   }
 
-  #own<K extends 'experts' | 'cells' | 'leases' | 'requests' | 'pending'>(key: K): MapOf<State[K]> {
+  #own<K extends Table>(key: K): MapOf<State[K]> {
     if (!this.#copied.has(key)) {
       this.#copied.add(key);
       const copy: unknown = new Map(this.#state[key] as ReadonlyMap<unknown, unknown>);
@@ -146,4 +152,5 @@ export class Draft {
   }
 }
 
+type Table = 'experts' | 'cells' | 'leases' | 'requests' | 'pending' | 'rollouts';
 type MapOf<M> = M extends ReadonlyMap<infer K, infer V> ? Map<K, V> : never;

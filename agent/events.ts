@@ -1,5 +1,6 @@
 /** What happens, as `decide` is told: words of types.ts that fill a file of their own. No code. */
 import type { Sample } from './device.ts';
+import type { Canary, Progress } from './rollout.ts';
 import type { CellId, ExpertId, Failure, LeaseId, RequestId } from './terms.ts';
 import type { PolicyNames, Settings } from './tuning.ts';
 import type { Expert, Features, Pending, Want } from './types.ts';
@@ -8,6 +9,31 @@ export type Event = { readonly atMs: number } & (
   | { readonly type: 'configured'; readonly settings: Settings; readonly policies: PolicyNames }
   | { readonly type: 'installed'; readonly expert: Expert }
   | { readonly type: 'removed'; readonly expert: ExpertId }
+  /** A new version of the expert `of` is on the disk beside the one that is in use, under an id of its own. */
+  | {
+      readonly type: 'staged';
+      readonly expert: Expert;
+      readonly of: ExpertId;
+      readonly canary: Canary | null;
+      readonly progress: Progress;
+    }
+  /** The version that is wanted was rolled back before, and is not tried again. */
+  | {
+      readonly type: 'rolledBack';
+      readonly expert: ExpertId;
+      readonly version: string;
+      readonly why: Failure;
+    }
+  /** A candidate was asked for its golden answers; null: nothing speaks against it. */
+  | {
+      readonly type: 'tested';
+      readonly lease: LeaseId;
+      readonly expert: ExpertId;
+      readonly error: Failure | null;
+      /** How many it gave, and how many nobody could judge. */
+      readonly given: number;
+      readonly unjudged: number;
+    }
   | { readonly type: 'pending'; readonly expert: ExpertId; readonly pending: Pending }
   | {
       readonly type: 'learned';

@@ -6,6 +6,7 @@ import { degradedBy } from './failures.ts';
 import type { Happening } from './loop.ts';
 import { quantize } from './perception.ts';
 import type { Ask, Catalog, Clock, Memory, RunReport, Runtime } from './ports.ts';
+import { selfTest } from './selftest.ts';
 import { look } from './senses.ts';
 import { askForAssistant, sourcesOf } from './speaking.ts';
 import type { CellId, Decision, Failure, LeaseId, RequestId, State, Step } from './types.ts';
@@ -58,7 +59,7 @@ export class Executor {
     for (const [lease, { cell: host, request }] of this.#running) {
       if (host !== cell) continue;
       this.#running.delete(lease);
-      if (request === null || !this.#options.desk.hasStarted(request)) continue;
+      if (request === null || !this.#options.desk.hasStarted(request, lease)) continue;
       answered.push(request);
       this.#options.desk.refuse(request, { failure: streamBroken(cause), retryAfterMs: null, loading: null });
     }
@@ -73,10 +74,15 @@ export class Executor {
       case 'learn':
         return void this.#learn(step, state);
       case 'grant':
+        desk.begin(step.request, step.lease, step.revocable);
         if (step.degraded !== null) desk.degrade(step.request, step.degraded, step.assistant ?? step.expert);
         return void (step.purpose === 'retrieve' ? this.#retrieve(step) : this.#grant(step));
       case 'ready':
         return desk.answer(step.request, null, {});
+      case 'test':
+        return void this.#test(step, state);
+      case 'rollout':
+        return this.#options.catalog.rollout(step);
       case 'fallback':
         return desk.fallBack(step.request, { ...step, retryAfterMs: null, loading: null }, step.degraded);
       case 'load':
@@ -154,6 +160,25 @@ export class Executor {
     }
   }
 
+  async #test({ lease, expert, cell, embedder }: Of<'test'>, state: State): Promise<void> {
+    const { catalog, push } = this.#options;
+    const task = state.experts.get(expert)?.expert.task;
+    if (task === undefined) return;
+    const { error, given, unjudged } = await selfTest((ask) => this.#run(cell, lease, expert, null, ask), {
+      task,
+      goldens: catalog.golden(expert),
+      embed: async (question) => {
+        if (embedder === null) return null;
+        const vectors = await this.#vectors(embedder.cell, embedder.lease, embedder.expert, null, [question]);
+        return vectors[0] ?? null;
+      },
+    });
+    const nothing = { ok: true, error: null, keptBytes: null, stages: {}, sources: 0 };
+    if (embedder !== null) push({ type: 'released', lease: embedder.lease, outcome: nothing });
+    if (error?.code === CELL_EXITED) return;
+    push({ type: 'tested', lease, expert, error, given, unjudged: unjudged.length });
+  }
+
   async #vectors(
     cell: CellId,
     lease: LeaseId,
@@ -171,8 +196,12 @@ export class Executor {
     const { desk } = this.#options;
     const ended = await this.#lease(step, this.#asked(step));
     if (ended === null) return;
+    // A candidate that was too late: the version before it is at work by now.
+    if (!desk.expects(request, lease)) return this.#release(lease, ended);
     this.#release(lease, ended);
     if ('report' in ended) return desk.answer(request, ended.report.answer, ended.stages);
+    // Another answers it, and if not, the next decision says so.
+    if (step.revocable) return;
     const refusal = { failure: ended.failure, retryAfterMs: null, loading: null };
     // What a client asked wrongly is his to know; for the rest the sources are there.
     const isClients = step.assistant === null || ended.failure.code === 'bad_input';
@@ -186,8 +215,10 @@ export class Executor {
     const { desk } = this.#options;
     const ended = await this.#lease(step, desk.ask(request));
     if (ended === null) return;
+    if (!desk.expects(request, lease)) return this.#release(lease, ended);
     if (!('report' in ended)) {
       this.#release(lease, ended);
+      if (step.revocable) return;
       return desk.refuse(request, { failure: ended.failure, retryAfterMs: null, loading: null });
     }
     const { answer } = ended.report;
@@ -234,7 +265,7 @@ export class Executor {
     this.#running.set(lease, { cell, request });
     try {
       return await runtime.run({ cell, lease, expert, ask }, (piece) => {
-        if (request !== null) desk.delta(request, piece);
+        if (request !== null) desk.delta(request, lease, piece);
       });
     } finally {
       // Where it ended with its cell, `cellExited` has looked it up by now: a runtime tells of exits first.
@@ -247,6 +278,7 @@ export class Executor {
     try {
       await catalog.verify(expert, state.experts.get(expert)?.expert.digest ?? '');
       const leftMs = this.#leftMs(expert, cell);
+      catalog.beginAttempt(expert);
       if (leftMs !== null) await catalog.prepare(expert, leftMs * PREPARATION_SHARE);
       // The load may have been given up meanwhile: then nobody would know of the process.
       if (this.#leftMs(expert, cell) === null) return;

@@ -128,11 +128,13 @@ function wrongTaskHint({ id, task }: Expert, want: Want): string {
 /** What a client is told while it must wait for an expert. */
 export function loadingOf(state: State, expert: ExpertId): Loading {
   const pending = state.pending.get(expert);
-  if (pending !== undefined && pending.state === 'fetching') {
+  const entry = state.experts.get(expert);
+  // Beside one that is here and stays, another version may come: nobody waits for that.
+  const isAwaited = entry === undefined || entry.fate?.kind === 'remove';
+  if (isAwaited && pending?.state === 'fetching') {
     const progress = pending.totalBytes === null ? null : pending.doneBytes / Math.max(1, pending.totalBytes);
     return { state: 'fetching', progress, etaSeconds: null };
   }
-  const entry = state.experts.get(expert);
   if (entry === undefined) return { state: 'waiting', progress: null, etaSeconds: null };
   if (entry.residency.state !== 'loading')
     return { state: 'waiting', progress: null, etaSeconds: readyMs(state, entry) / 1000 };

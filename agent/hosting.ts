@@ -14,6 +14,7 @@ import {
   oldestLease,
   profileOf,
 } from './residency.ts';
+import { refuseOrReplace, returned } from './stand-ins.ts';
 import type { Cell, Entry, Failure, Lease } from './types.ts';
 
 type Of<T extends Event['type']> = Extract<Event, { type: T }>;
@@ -69,11 +70,12 @@ function failedToLoad(draft: Draft, expert: string, error: Failure): void {
   if (!error.retryable) return quarantine(draft, expert, error);
   blame(draft, expert, `its load failed: ${error.message}`);
   if (isWornOut(draft, expert)) return quarantine(draft, expert, error);
-  // Waiters stay for one more try; whoever has had it is told.
+  // Waiters stay for one more try; whoever has had it is told, and a candidate's go to the version before it.
   for (const waiter of [...draft.state.requests.values()]) {
     if (waiter.phase.name !== 'waiting' || waiter.phase.expert !== expert) continue;
     if (waiter.phase.purpose === 'embed') continue;
-    if (waiter.attempt > 0) draft.reject(waiter.id, failures.loadFailed(expert, error), 1_000);
+    if (waiter.attempt > 0 || waiter.insteadOf !== null)
+      refuseOrReplace(draft, waiter.id, failures.loadFailed(expert, error), 1_000);
     else draft.putRequest(waiter.id, { attempt: 1 });
   }
 }
@@ -167,7 +169,7 @@ export function cellExited(draft: Draft, event: Of<'cellExited'>): void {
   if (worked === null && !cell.stopping && isIdle(draft, cell)) rest(draft);
   emptyCell(draft, cell, event.cause);
   draft.dropCell(cell.id);
-  for (const lease of leases) retryOrRefuse(draft, lease, event);
+  for (const lease of leases) retryOrRefuse(draft, lease, event, worked);
 }
 
 /** Of the one that worked, or was being loaded; of what rested nobody knows who it was. */
@@ -210,19 +212,21 @@ function emptyCell(draft: Draft, cell: Cell, cause: string): void {
 }
 
 /** A request whose cell died is tried once more, unless part of its answer went out already. */
-function retryOrRefuse(draft: Draft, lease: Lease, event: Of<'cellExited'>): void {
+function retryOrRefuse(draft: Draft, lease: Lease, event: Of<'cellExited'>, worked: Lease | null): void {
   if (lease.request === null) return;
   const known = draft.state.requests.get(lease.request);
   if (known === undefined || lease.cancelled) return;
   if (event.answered.includes(known.id)) return draft.dropRequest(known.id);
+  const failure = failures.cellExited(lease.expert, event.cause, false);
+  if (returned(draft, known.id, failure, lease.id === worked?.id)) return;
   if (known.attempt > 0)
     return draft.reject(known.id, failures.cellExited(lease.expert, event.cause, true), 1_000);
   if (draft.entry(lease.expert)?.residency.state === 'quarantined') {
-    return draft.reject(known.id, failures.cellExited(lease.expert, event.cause, false));
+    return draft.reject(known.id, failure);
   }
   const { nowMs, settings } = draft.state;
   const waitUntilMs = Math.max(known.waitUntilMs, nowMs + settings.loadWaitMs);
-  const purpose = lease.purpose === 'learn' ? 'answer' : lease.purpose;
+  const purpose = lease.purpose === 'learn' || lease.purpose === 'test' ? 'answer' : lease.purpose;
   draft.putRequest(known.id, {
     attempt: 1,
     waitUntilMs,

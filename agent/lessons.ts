@@ -24,6 +24,8 @@ export function learn(draft: Draft): void {
 }
 
 function isPupil({ expert, residency }: Entry): boolean {
+  // Requests come to a candidate by the lessons of the version that it is to follow.
+  if (expert.candidateOf !== null) return false;
   if (wantOf(expert.task) !== 'chat' || residency.state === 'quarantined') return false;
   return expert.routing.prototypes === null;
 }

@@ -79,19 +79,22 @@ export interface Portion extends Span {
 
 /** What waits for delivery. Nothing here throws: what cannot be read is a tombstone. */
 export interface Outbox {
-  /** The epoch of this process; null until a log could be opened. */
+  /** The epoch of this process (`renew` changes it); null until a log could be opened. */
   epoch(): number | null;
-  /** The newest number of this epoch that would survive a power cut; 0: none. */
-  head(): number;
   /** What is not acknowledged, oldest epoch first: of each epoch the part that would survive a power cut. */
   pending(): readonly Span[];
   /**
    * The beginning of a span, up to `maxBytes` of text (at least one record). Numbers that are no longer kept are
-   * tombstones as well; null for an epoch that is still to come, or before a log could be opened.
+   * tombstones as well; null for an epoch that is not this device's, and before a log could be opened.
    */
   read(span: Span, maxBytes: number): Portion | null;
   /** Lets go of everything of an epoch up to `high`. Only for what a collector acknowledged. */
   acknowledge(epoch: number, high: number): void;
+  /**
+   * For an epoch of this process that a collector knows from somebody else: all of it gets a name above `above`. Only as
+   * long as nothing of it was acknowledged, and once in a process. False: it was not done.
+   */
+  renew(above: number): boolean;
   /** Calls after each time when more may have become `pending`; returns what ends that. */
   onMore(listener: () => void): () => void;
 }

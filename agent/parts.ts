@@ -42,6 +42,8 @@ export interface AgentOptions {
   readonly version: string;
   readonly expertsDir: string;
   readonly installDir: string;
+  /** File that keeps which versions of fetched experts count. */
+  readonly recordPath: string;
   /** Where experts lie that were added by hand; nowhere if it is not given. */
   readonly addedDir?: string;
   /** The configuration as it is written now; throws where it cannot be used. Without it, it never changes by itself. */

@@ -2,7 +2,17 @@
 
 import type { Event, LoadReport, ParkedWeights } from './events.ts';
 import type { Generation, Piece, SaidToken } from './generation.ts';
-import type { CellId, Decision, ExpertId, Lane, LeaseId, MemoryProfile, Sample, State } from './types.ts';
+import type {
+  CellId,
+  Decision,
+  ExpertId,
+  Lane,
+  LeaseId,
+  MemoryProfile,
+  Sample,
+  State,
+  Step,
+} from './types.ts';
 
 /** One clock that never goes back: Unix time at the start of the process plus monotonic time since, in ms. */
 export interface Clock {
@@ -226,6 +236,18 @@ export interface Catalog {
   prepare(expert: ExpertId, limitMs: number): Promise<void>;
   /** The example requests of an expert, for the router to learn. */
   examples(expert: ExpertId): readonly string[];
+  /**
+   * The candidate is about to be loaded: counted on the disk first, so that one whose load ends the agent or the device
+   * is not loaded for ever. For any other expert it does nothing. Throws what the system says.
+   */
+  beginAttempt(expert: ExpertId): void;
+  /**
+   * How far a rollout has come. On the disk when this returns, where that can be; what follows from it is told by events:
+   * after `committed` the candidate leaves and its version is installed as the expert's, after `rolledBack` it leaves.
+   */
+  rollout(step: Extract<Step, { type: 'rollout' }>): void;
+  /** What the maker of an expert saw it answer. */
+  golden(expert: ExpertId): readonly { readonly input: string; readonly output: unknown }[];
   /** What an assistant tells its base before the conversation; null for what is no assistant. */
   systemPrompt(expert: ExpertId): string | null;
 }

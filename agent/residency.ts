@@ -10,6 +10,29 @@ import type { Cell, CellId, Entry, Expert, ExpertId, Lease, LeaseId, MemoryProfi
 /** Mapped weights count as far as they were touched: at least this share is, once a session was built. */
 const LEAST_SHARE = 0.25;
 
+/** An expert of which nothing has happened yet. */
+export function newEntry(expert: Expert): Entry {
+  return {
+    expert,
+    residency: { state: 'absent' },
+    lastUsedMs: 0,
+    uses: 0,
+    ageAtUse: 0,
+    crashesMs: [],
+    notBeforeMs: 0,
+    lastError: null,
+    wanted: false,
+    dismissed: false,
+    fate: null,
+    keepAliveMs: null,
+    keptBytes: 0,
+    parkedBytes: null,
+    parkFailure: null,
+    coldBytes: 0,
+    guessed: false,
+  };
+}
+
 /** The cell that hosts, receives or releases this expert; null while it is in none. */
 export function cellOf(entry: Entry): CellId | null {
   return 'cell' in entry.residency ? entry.residency.cell : null;

@@ -11,6 +11,7 @@
  */
 
 import { beginAnswer } from './assistants.ts';
+import { versionFor } from './canary.ts';
 import { isNear, readyMs } from './costs.ts';
 import type { Draft } from './draft.ts';
 import { failures, loadingOf } from './failures.ts';
@@ -56,7 +57,7 @@ export function wantOf(task: Task): Want {
 function named(draft: Draft, request: Request, model: ExpertId): void {
   const entry = draft.entry(model);
   const pending = draft.state.pending.get(model);
-  if (entry === undefined || entry.fate?.kind === 'remove') {
+  if (entry === undefined || entry.fate?.kind === 'remove' || entry.expert.candidateOf !== null) {
     if (pending === undefined) return draft.reject(request.id, failures.unknownModel(model));
     const failure = failures.fetching(model, pending);
     if (!failure.retryable) return draft.reject(request.id, failure);
@@ -198,7 +199,8 @@ function best(ranked: readonly Candidate[]): string {
 }
 
 function usable(entry: Entry): boolean {
-  return entry.residency.state !== 'quarantined' && entry.fate?.kind !== 'remove';
+  const { expert, residency, fate } = entry;
+  return residency.state !== 'quarantined' && fate?.kind !== 'remove' && expert.candidateOf === null;
 }
 
 /** True where the embedder could still add something: it is resident, and it was not asked for this request yet. */
@@ -234,7 +236,7 @@ function choose(
   if (draft.choice.predictedLoadMs > 0 && isRaised(draft.state.loadCost)) {
     draft.because(sayLoadCost(draft.state.loadCost));
   }
-  draft.putRequest(request.id, beginAnswer(draft, expert));
+  draft.putRequest(request.id, beginAnswer(draft, versionFor(draft, request, expert)));
   draft.set({ habits: afterChoice(draft.state.habits, expert.id) });
 }
 
@@ -339,6 +341,7 @@ function grantAnswer(
     purpose,
     assistant: request.assistant,
     degraded: request.degraded,
+    revocable: request.insteadOf !== null,
   });
   draft.putRequest(request.id, { phase: { name: 'leased', lease: lease.id } });
   noteUse(draft, expert);

@@ -6,6 +6,7 @@ import type { Device } from './device.ts';
 import type { Event } from './events.ts';
 import type { Piece } from './generation.ts';
 import type { Answer, Ask, Passage } from './ports.ts';
+import type { RolloutPhase } from './rollout.ts';
 import type {
   Choice,
   ExpertId,
@@ -15,6 +16,7 @@ import type {
   LoadCost,
   Loading,
   Pressure,
+  Residency,
   Step,
   Task,
   Want,
@@ -176,6 +178,8 @@ export interface ExpertView {
     /** Most tokens that it takes here, its answer included; null where it does not count them. */
     readonly contextTokens: number | null;
   } | null;
+  /** The version that is to take its place, or was; missing or null: there was none since the start. */
+  readonly rollout?: RolloutView | null;
   readonly lastUsedMs: number | null;
   readonly uses: number;
   /** Why it cannot be used, or why its last load failed. */
@@ -186,6 +190,24 @@ export interface ExpertView {
     readonly inputs: Readonly<Record<string, string>>;
     readonly outputs: Readonly<Record<string, string>>;
   } | null;
+}
+
+/** A new version of an expert that comes, proves itself beside the old one, or has. */
+export interface RolloutView {
+  readonly version: string | null;
+  /** `failed`: it does not come; it is tried again. */
+  readonly phase: 'fetching' | 'failed' | RolloutPhase;
+  /** While it is fetched, 0 to 1; null where that is not known. */
+  readonly progress: number | null;
+  /** Of the requests, during a probation; null: its golden answers are enough. */
+  readonly share: number | null;
+  /** Requests that it answered, and those that it failed and the old version answered. */
+  readonly answered: number;
+  readonly failed: number;
+  /** Where the candidate is; null: it has left. */
+  readonly state: Residency['state'] | null;
+  /** Why it was rolled back, or does not come; null: neither. */
+  readonly error: Failure | null;
 }
 
 export interface StateView {
@@ -233,6 +255,30 @@ export interface StateView {
   };
   /** What became of loads that nobody had asked for, since the agent started. */
   readonly prefetch?: Guesses;
+  /** null or missing: it is in no fleet. */
+  readonly fleet?: FleetView | null;
+}
+
+/** How the device stands with its fleet. */
+export interface FleetView {
+  /** What it is called there. */
+  readonly device: string;
+  /** Where the broker is, without user and password. */
+  readonly broker: string;
+  /** Connected, and told to the fleet. */
+  readonly isUp: boolean;
+  /** Why there is no link; null while there is one, and before the first attempt has ended. */
+  readonly reason: Failure | null;
+  /** What becomes of records. `offline`: there is no link; `paused`: no collector is there. */
+  readonly delivery: 'offline' | 'paused' | 'idle' | 'sending';
+  /** Records that are safe on the disk, and that no collector has acknowledged. */
+  readonly recordsWaiting: number;
+  /** Of documents: the newest generation that was admitted, and the one that is in use whole; 0: none. */
+  readonly genSeen: number;
+  readonly genApplied: number;
+  readonly phase: string;
+  /** Messages that were not followed, by reason, since the agent started. */
+  readonly refused: Readonly<Record<string, number>>;
 }
 
 export interface LogHealth {

@@ -40,6 +40,8 @@ import { Signals } from './signals.ts';
 export const CONFIG_NAME = 'edge.config.json';
 /** In the state directory: how fast disks are. */
 export const STORAGE_FILE = 'storage.json';
+/** Also there: which versions of fetched experts count, and how far others have come. */
+const ROLLOUTS_FILE = 'rollouts.json';
 /** Requests under way get this long after SIGTERM; then everything ends. */
 const STOP_MS = 8_000;
 const FLUSH_AFTER_MS = 2_000;
@@ -155,6 +157,7 @@ async function run(
       version,
       expertsDir,
       installDir,
+      recordPath: join(stateDir, ROLLOUTS_FILE),
       addedDir,
       readConfig: () => overlaidBy(membership, loadConfig(layers)),
       openRuntime: (hooks) => new Cells({ command: cellWithFolder(stateDir), log, ...hooks }),

@@ -1,4 +1,5 @@
 /** What `decide` wants done: words of types.ts that fill a file of their own. No code. */
+import type { Progress } from './rollout.ts';
 import type { CellId, ExpertId, Failure, Lane, LeaseId, RequestId } from './terms.ts';
 
 export type Step =
@@ -31,6 +32,28 @@ export type Step =
       readonly assistant: ExpertId | null;
       /** In what way the answer is less than it could be. */
       readonly degraded: string | null;
+      /** Another answers if this one fails: nothing goes out before it has ended, and its failure is told to nobody. */
+      readonly revocable: boolean;
+    }
+  /** The candidate is asked for its golden answers. */
+  | {
+      readonly type: 'test';
+      readonly lease: LeaseId;
+      readonly expert: ExpertId;
+      readonly cell: CellId;
+      /** Lent beside it, for one that is asked with an embedding; null: it is not, or nobody is there to make one. */
+      readonly embedder: { readonly lease: LeaseId; readonly expert: ExpertId; readonly cell: CellId } | null;
+    }
+  /** How far a rollout has come: it must outlive this process. */
+  | {
+      readonly type: 'rollout';
+      readonly expert: ExpertId;
+      readonly candidate: ExpertId;
+      /** Of the candidate: another package of the same version may have come in its place. */
+      readonly digest: string;
+      readonly phase: 'probation' | 'committed' | 'rolledBack';
+      readonly progress: Progress;
+      readonly why: Failure | null;
     }
   /** The expert is in memory, which is all that was asked. */
   | { readonly type: 'ready'; readonly request: RequestId; readonly expert: ExpertId }

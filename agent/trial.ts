@@ -6,14 +6,14 @@ import { Cells } from './cells/cells.ts';
 import { AgentError } from './errors.ts';
 import type { LoadReport } from './events.ts';
 import { cellCommand } from './files.ts';
-import { AS_MADE } from './generation.ts';
-import type { Answer, Ask } from './ports.ts';
+import { askForGolden, type Golden, goldenOutput } from './golden.ts';
+import type { Answer } from './ports.ts';
 
 export interface TriedExpert {
   /** null where the system does not say. */
   readonly memory: NonNullable<Manifest['memory']> | null;
-  /** What it said; null where its task cannot be asked without another expert, or only with tensors. */
-  readonly golden: Manifest['golden'][number] | null;
+  /** What it said; null where nobody said with which tensors it is to be asked. */
+  readonly golden: Golden | null;
   readonly loadMs: number;
 }
 
@@ -21,12 +21,8 @@ const CELL = 'trial';
 /** A load from a slow card, and an answer by a slow core. */
 const TRIAL_MS = 600_000;
 const END_MS = 2_000;
-/** An answer is known by its first words: integer kernels of other CPUs may part from it later. */
-const ANSWER_TOKENS = 16;
-const QUESTION = 'What is the capital of France?';
-/** Figures that are kept of an embedding, and how far those of another CPU may be away. */
-const KEPT_NUMBERS = 8;
-const TOLERANCE = 0.02;
+/** Small language models are surer of how to go on here than where they have to know something. */
+const QUESTIONS = ['Name the days of the week.', 'Repeat after me: The sea is wide and the night is long.'];
 
 const SILENT: CellLog = { info: () => {}, warn: () => {} };
 
@@ -43,7 +39,7 @@ export async function tryExpert(directory: string, manifest: Manifest): Promise<
   try {
     const lane = manifest.task === 'text-generation' ? 'heavy' : 'fast';
     const report = await cells.load(CELL, lane, manifest.id);
-    return { memory: memoryOf(report), golden: await ask(cells, manifest), loadMs: report.loadMs };
+    return { memory: memoryOf(report), golden: await hear(cells, manifest), loadMs: report.loadMs };
   } finally {
     clearTimeout(timer);
     await cells.shutdown(END_MS);
@@ -53,58 +49,30 @@ export async function tryExpert(directory: string, manifest: Manifest): Promise<
 /** Room for the keys and values of the trial's question: few tokens, of any model. */
 const CACHE_BYTES = 64 * 1024 ** 2;
 
-async function ask(cells: Cells, { id, task, golden }: Manifest): Promise<TriedExpert['golden']> {
-  const input = golden[0]?.input ?? QUESTION;
-  const question = askOf(task, input);
-  if (question === null) return null;
-  const { answer } = await cells.run({ cell: CELL, lease: 1, expert: id, ask: question }, () => {});
-  return { input, output: outputOf(answer) };
-}
-
-/** null where a question in words is none for the task, or where it needs an embedding. */
-function askOf(task: Manifest['task'], text: string): Ask | null {
-  if (task === 'tensor' || task === 'retrieval') return null;
-  if (task === 'feature-extraction') return { kind: 'embeddings', texts: [text] };
-  return {
-    kind: 'chat',
-    messages: [{ role: 'user', content: text }],
-    question: text,
-    focus: text,
-    embedding: null,
-    raw: null,
-    generation: { ...AS_MADE, temperature: 0, maxTokens: ANSWER_TOKENS },
-  };
-}
-
-function outputOf(answer: Answer): unknown {
-  switch (answer.kind) {
-    case 'text':
-      if (answer.text.trim() !== '') return { text: answer.text };
-      throw new AgentError('bad_answer', 'it loaded, and had nothing to say to a simple question', {
-        hint: 'Its tokenizer or its chat template may be those of another model.',
-      });
-    case 'labels':
-      return {
-        label: answer.labels[0]?.label,
-        score: round(answer.labels[0]?.score ?? 0),
-        tolerance: TOLERANCE,
-      };
-    case 'embeddings':
-      return {
-        first: [...(answer.vectors[0] ?? [])].slice(0, KEPT_NUMBERS).map(round),
-        tolerance: TOLERANCE,
-      };
-    default:
-      return null;
+/** The first answer that is certain enough to be held against the expert; `output` is null where none is. */
+async function hear(cells: Cells, { id, task, golden }: Manifest): Promise<Golden | null> {
+  const [own] = golden;
+  let heard: Golden | null = null;
+  for (const input of own === undefined ? QUESTIONS : [own.input]) {
+    const ask = askForGolden(task, input);
+    if (ask.kind === 'unjudged') return null;
+    const { answer } = await cells.run({ cell: CELL, lease: 1, expert: id, ask }, () => {});
+    refuseSilence(answer);
+    heard = { input, output: goldenOutput(answer) };
+    if (heard.output !== null) break;
   }
+  return heard;
+}
+
+function refuseSilence(answer: Answer): void {
+  if (answer.kind !== 'text' || answer.text.trim() !== '') return;
+  throw new AgentError('bad_answer', 'it loaded, and had nothing to say to a simple question', {
+    hint: 'Its tokenizer or its chat template may be those of another model.',
+  });
 }
 
 function memoryOf({ beforeBytes, afterBytes, peakBytes }: LoadReport): TriedExpert['memory'] {
   if (beforeBytes === null || afterBytes === null) return null;
   const residentBytes = Math.max(0, afterBytes - beforeBytes);
   return { residentBytes, loadBytes: Math.max(residentBytes, peakBytes ?? 0) };
-}
-
-function round(value: number): number {
-  return Number(value.toFixed(4));
 }

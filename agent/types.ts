@@ -7,6 +7,7 @@
  * What a policy is stands in policy.ts, the numbers that steer `decide` in tuning.ts.
  */
 import type { LoadCost, Pressure, Sample } from './device.ts';
+import type { Rollout } from './rollout.ts';
 import type { Loading, Step } from './steps.ts';
 import type { CellId, ExpertId, Failure, Lane, LeaseId, RequestId } from './terms.ts';
 import type { Settings } from './tuning.ts';
@@ -82,6 +83,8 @@ export interface Expert {
   /** It finds the sources, and another expert speaks: `base`, or the generalist where that is null. */
   readonly assistant: { readonly base: ExpertId | null } | null;
   readonly pinned: boolean;
+  /** It is a new version of this expert, which proves itself beside it: nobody may ask for it by its name. */
+  readonly candidateOf: ExpertId | null;
   readonly routing: RoutingFacts;
 }
 
@@ -170,10 +173,13 @@ export interface Cell {
 /** The right to run on an expert. A leased expert is never evicted; every lease has a deadline. */
 export interface Lease {
   readonly id: LeaseId;
-  readonly purpose: 'answer' | 'embed' | 'retrieve' | 'learn';
+  /**
+   * `learn` and `test` have no request: `learn` embeds the examples of the expert `subject`, `test` asks a candidate for its
+   * golden answers, or with a `subject` embeds what that candidate is asked.
+   */
+  readonly purpose: 'answer' | 'embed' | 'retrieve' | 'learn' | 'test';
   readonly expert: ExpertId;
   readonly cell: CellId;
-  /** `learn` has no request: it embeds the examples of the expert `subject`. */
   readonly request: RequestId | null;
   readonly subject: ExpertId | null;
   readonly sinceMs: number;
@@ -215,6 +221,10 @@ export interface Request {
   readonly assistant: ExpertId | null;
   /** Why the answer will be less than it could be; null where it is not. */
   readonly degraded: string | null;
+  /** A candidate is to answer it in the place of this expert, which answers it if the candidate does not. */
+  readonly insteadOf: ExpertId | null;
+  /** The candidate that did not. */
+  readonly failedBy: ExpertId | null;
   readonly phase: Phase;
 }
 
@@ -225,7 +235,7 @@ export type Phase =
 
 // ---- what the monitor sees ------------------------------------------------------------------------------------
 
-export type { LoadCost, Pressure, Sample };
+export type { LoadCost, Pressure, Rollout, Sample };
 
 // ---- state ----------------------------------------------------------------------------------------------------
 
@@ -247,6 +257,8 @@ export interface State {
   readonly restUntilMs: number;
   /** Rises to the value of what is evicted (GreedyDual-Size-Frequency's L). */
   readonly evictionAge: number;
+  /** By the expert whose place is to be taken. */
+  readonly rollouts: ReadonlyMap<ExpertId, Rollout>;
   readonly habits: Habits;
   readonly guesses: Guesses;
   readonly nextCell: number;

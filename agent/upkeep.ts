@@ -22,6 +22,7 @@ import { isSense } from './language.ts';
 import { forgetLessons, learn } from './lessons.ts';
 import { prefetch } from './prefetch.ts';
 import { overBudgetBytes, shortageBytes } from './pressure.ts';
+import { probationEndsMs, prove } from './proving.ts';
 import { recycleGrown } from './recycling.ts';
 import { hasWaiter, isInMemory, leasesOn, oldestLease } from './residency.ts';
 import { grantWaiting } from './routing.ts';
@@ -51,6 +52,7 @@ export function settle(draft: Draft, looked: boolean): void {
   serveWaiting(draft);
   // Whoever was refused may have held others back.
   if (refuseLateWaiters(draft)) serveWaiting(draft);
+  if (prove(draft)) serveWaiting(draft);
   loadWanted(draft);
   learn(draft);
   unloadIdle(draft);
@@ -86,6 +88,10 @@ function endOverdueLeases(draft: Draft): void {
     if (nowMs < lease.deadlineMs) continue;
     const cell = draft.state.cells.get(lease.cell);
     if (cell === undefined || cell.stopping) continue;
+    if (helpsWithTest(draft.state, lease)) {
+      draft.putLease(lease.id, { deadlineMs: nowMs + settings.cancelGraceMs });
+      continue;
+    }
     if (lease.cancelled) {
       if (oldestLease(draft.state, cell.id)?.id !== lease.id) {
         // The cell works on another: this one cannot end before its turn.
@@ -98,8 +104,15 @@ function endOverdueLeases(draft: Draft): void {
     }
     cancelLease(draft, lease, nowMs + settings.cancelGraceMs);
     if (lease.request === null || !draft.state.requests.has(lease.request)) continue;
-    draft.reject(lease.request, failures.deadline(lease.expert, settings.runDeadlineMs[cell.lane]));
+    const failure = failures.deadline(lease.expert, settings.runDeadlineMs[cell.lane]);
+    refuseOrReplace(draft, lease.request, failure);
   }
+}
+
+/** The embedder is leased for a whole self-test, of which the deadline is the candidate's. */
+function helpsWithTest({ leases }: State, { purpose, subject }: Lease): boolean {
+  if (purpose !== 'test' || subject === null) return false;
+  return [...leases.values()].some((other) => other.purpose === 'test' && other.expert === subject);
 }
 
 /** Asks a run to end; if it has not by `deadlineMs`, its cell is killed. */
@@ -254,6 +267,7 @@ export function nextDueMs(state: State): number {
   for (const request of state.requests.values())
     if (request.phase.name === 'waiting') consider(request.waitUntilMs);
   consider(nextTurnMs(state));
+  consider(probationEndsMs(state));
   for (const lease of state.leases.values()) if (!ends(lease.cell)) consider(lease.deadlineMs);
   for (const entry of state.experts.values()) {
     const { residency, notBeforeMs } = entry;

@@ -2,6 +2,7 @@
 import { contextOf } from './catalog/facts.ts';
 import type { Package } from './catalog/package.ts';
 import type { Device } from './device.ts';
+import { progressOf } from './proving.ts';
 import {
   cellCharge,
   cellOf,
@@ -12,7 +13,7 @@ import {
   leasesOn,
   measuredBytes,
 } from './residency.ts';
-import type { ExpertView, LogHealth, StateView } from './service.ts';
+import type { ExpertView, FleetView, LogHealth, RolloutView, StateView } from './service.ts';
 import type { PolicyNames } from './tuning.ts';
 import type { CellId, Entry, Expert, ExpertId, Pending, State } from './types.ts';
 import { idleUntilMs } from './upkeep.ts';
@@ -31,9 +32,10 @@ export interface OnDisk extends Package {
 }
 
 export function expertViews(state: State, onDisk: (id: ExpertId) => OnDisk | null): ExpertView[] {
-  const installed = [...state.experts.values()].map((entry) =>
-    installedView(state, entry, onDisk(entry.expert.id)),
-  );
+  const installed = [...state.experts.values()]
+    // A candidate is no expert that anybody can ask: it is told with the one whose place it is to take.
+    .filter(({ expert }) => expert.candidateOf === null)
+    .map((entry) => installedView(state, entry, onDisk(entry.expert.id)));
   // One that is still leaving is shown until it has left.
   const pending = [...state.pending].filter(([id]) => !state.experts.has(id));
   return [...installed, ...pending.map(([id, one]) => pendingView(id, one))].sort((a, b) =>
@@ -75,6 +77,7 @@ function installedView(state: State, entry: Entry, found: OnDisk | null): Expert
     origin: found?.origin ?? null,
     prepared: found?.prepared ?? null,
     files: found === null ? null : filesOf(found, expert),
+    rollout: rolloutOf(state, expert.id),
     lastUsedMs: entry.lastUsedMs === 0 ? null : entry.lastUsedMs,
     uses: entry.uses,
     error:
@@ -84,6 +87,29 @@ function installedView(state: State, entry: Entry, found: OnDisk | null): Expert
     graph:
       found === null ? null : { inputs: found.manifest.model.inputs, outputs: found.manifest.model.outputs },
   };
+}
+
+function rolloutOf(state: State, expert: ExpertId): RolloutView | null {
+  const pending = state.pending.get(expert);
+  if (pending !== undefined) return fetchedView(pending);
+  const rollout = state.rollouts.get(expert);
+  if (rollout === undefined) return null;
+  const { candidate, version, phase, canary, fresh, why } = rollout;
+  return {
+    version,
+    phase,
+    progress: null,
+    share: canary?.share ?? null,
+    answered: progressOf(rollout, state.nowMs).answered,
+    failed: fresh.failed,
+    state: state.experts.get(candidate)?.residency.state ?? null,
+    error: why,
+  };
+}
+
+function fetchedView({ version, state, doneBytes, totalBytes, error }: Pending): RolloutView {
+  const progress = totalBytes === null ? null : doneBytes / Math.max(1, totalBytes);
+  return { version, phase: state, progress, share: null, answered: 0, failed: 0, state: null, error };
 }
 
 /** Who speaks for an assistant, whether or not he can now. */
@@ -132,9 +158,12 @@ export interface StateViewInput {
   readonly policies: PolicyNames;
   readonly log: LogHealth;
   readonly counts: Counts;
+  /** Of an agent that is in one. */
+  readonly fleet?: FleetView | null;
 }
 
-export function stateView({ state, device, pids, policies, log, counts }: StateViewInput): StateView {
+export function stateView(input: StateViewInput): StateView {
+  const { state, device, pids, policies, log, counts, fleet = null } = input;
   const committed = committedBytes(state);
   const phases = [...state.requests.values()].map((request) => request.phase.name);
   return {
@@ -164,5 +193,6 @@ export function stateView({ state, device, pids, policies, log, counts }: StateV
     log,
     counts,
     prefetch: state.guesses,
+    fleet,
   };
 }

@@ -48,7 +48,8 @@ export class MadeAgent {
   constructor({ experts = {}, scripts = {}, config = {}, preparation = null }: MadeOptions = {}) {
     mkdirSync(this.expertsDir);
     for (const [id, change] of Object.entries(experts)) writeExpert(this.expertsDir, id, change);
-    const scripted = Object.keys(experts).map((id): [string, FakeExpert] => [
+    const ids = new Set([...Object.keys(experts), ...Object.keys(scripts)]);
+    const scripted = [...ids].map((id): [string, FakeExpert] => [
       id,
       { residentBytes: 20 * MB, run: answer, ...scripts[id] },
     ]);
@@ -62,6 +63,7 @@ export class MadeAgent {
       version: '0.0.1',
       expertsDir: this.expertsDir,
       installDir: join(this.folder, 'installed'),
+      recordPath: join(this.folder, 'rollouts.json'),
       openRuntime: ({ onExit }) => {
         exited = onExit;
         return this.runtime;

@@ -51,6 +51,27 @@ test('a misspelt key is refused and the nearest one is named, at every depth', (
   assert.match(refusal({ experts: [{ id: 'a', pined: true }] }).hint ?? '', /"pinned"/);
 });
 
+test('a canary is measured in answers or in time, and the refusal names it', () => {
+  const canary = (measure: object) => ({
+    experts: [{ id: 'a' }, { id: 'b', canary: { share: 0.2, ...measure } }],
+  });
+  for (const measure of [{}, { decisions: 10, minutes: 5 }])
+    assert.match(
+      refusal(canary(measure)).message,
+      /"experts\[1\]\.canary" must have either "decisions" or "min/,
+    );
+  const { experts } = loadConfig({ path: null, overrides: canary({ minutes: 0.5 }) });
+  assert.deepEqual(experts[1]?.canary, { share: 0.2, minutes: 0.5 });
+  assert.match(
+    refusal(canary({ decisions: 0 })).message,
+    /"experts\[1\]\.canary\.decisions" must be at least 1/,
+  );
+  assert.match(
+    refusal({ experts: [{ id: 'a', canary: { share: 0, decisions: 1 } }] }).message,
+    /canary\.share/,
+  );
+});
+
 test('a wrong value is refused by the name of its field, with what would be right', () => {
   assert.match(refusal({ http: { port: '8484' } }).message, /"http\.port" must be an integer/);
   assert.match(refusal({ http: { port: 70_000 } }).message, /"http\.port" must be at most 65535/);

@@ -12,7 +12,7 @@ import type { Answer, Ask } from '../agent/ports.ts';
 import { committedBytes } from '../agent/residency.ts';
 import type { Refusal, Reply } from '../agent/service.ts';
 import type { Settings } from '../agent/tuning.ts';
-import type { Expert } from '../agent/types.ts';
+import type { Expert, Step } from '../agent/types.ts';
 import { policyOf } from '../policies/index.ts';
 import { expert, MB, names, settings } from './core/made.ts';
 import { FakeStore } from './fakes/log.ts';
@@ -41,6 +41,8 @@ export interface Work {
 
 export interface EngineOptions {
   readonly experts: readonly Expert[];
+  /** That the runtime knows, and the test tells the loop of. */
+  readonly later?: readonly Expert[];
   readonly settings?: Partial<Settings>;
   /** Experts whose runs, loads and checks end by themselves, and well. */
   readonly eager?: readonly string[];
@@ -86,15 +88,20 @@ export class Engine {
   readonly asks: Ask[] = [];
   /** How long each preparation was allowed to take. */
   readonly preparingMs: number[] = [];
+  /** Loads that were counted, and what the catalog was told of rollouts. */
+  readonly attempts: string[] = [];
+  readonly rollouts: Extract<Step, { type: 'rollout' }>[] = [];
+  /** What every expert is to answer in a self-test. */
+  goldens: readonly { readonly input: string; readonly output: unknown }[] = [];
   readonly #executor: Executor;
   readonly #options: EngineOptions;
 
   constructor(options: EngineOptions) {
     this.#options = options;
-    const { experts, embedding = unitVectors } = options;
+    const { experts, later = [], embedding = unitVectors } = options;
     this.runtime = new FakeRuntime({
       experts: new Map(
-        experts.map(({ id, task }) => [
+        [...experts, ...later].map(({ id, task }) => [
           id,
           {
             residentBytes: 20 * MB,
@@ -125,6 +132,9 @@ export class Engine {
         verify: (id) => this.#work('verify', id, () => undefined).then(() => undefined),
         prepare: async (_, limitMs) => void this.preparingMs.push(limitMs),
         examples: () => [],
+        golden: () => this.goldens,
+        beginAttempt: (id) => void this.attempts.push(id),
+        rollout: (step) => void this.rollouts.push(step),
         systemPrompt: (id) => `I am ${id}.`,
       },
       memory: this.log,

@@ -376,7 +376,7 @@ test('the desk tells whoever comes second nothing, and knows nobody afterwards',
   await engine.settled();
   engine.desk.answer(caller.id, WORDS, {});
   engine.desk.refuse(caller.id, { failure: failing(true).toFailure(), retryAfterMs: null, loading: null });
-  engine.desk.delta(caller.id, { text: 'late', tokens: [] });
+  engine.desk.delta(caller.id, 1, { text: 'late', tokens: [] });
   assert.deepEqual([codes(caller), caller.deltas], [['model_not_found'], []]);
-  assert.deepEqual([engine.desk.ask(caller.id), engine.desk.hasStarted(caller.id)], [null, false]);
+  assert.deepEqual([engine.desk.ask(caller.id), engine.desk.hasStarted(caller.id, 1)], [null, false]);
 });

@@ -1,58 +1,71 @@
 /**
  * The experts of this device: those that lie in `expertsDir`, those that were added by hand, and those that the
  * configuration names with sources.
- * Tells the loop what is installed, what is still being fetched, and what is broken; a broken one stops no other.
+ * Tells the loop what is installed, what is still being fetched, what is broken, and which new version is to prove itself
+ * beside the one that counts; a broken one stops no other.
  */
+import { join } from 'node:path';
 import type { Config } from '../config.ts';
 import { AgentError, toFailure } from '../errors.ts';
-import type { Event } from '../events.ts';
 import type { Catalog, Clock, Memory } from '../ports.ts';
 import type { ExpertId, Failure } from '../types.ts';
 import { areUntouched, type Traces } from '../untouched.ts';
+import { versionFolder } from './added.ts';
 import { expertOf } from './facts.ts';
-import { fetchPackage } from './fetch.ts';
-import { badExpert, type Package, readPackage, tracesOf, verifyPackage } from './package.ts';
-import { type Places, type Stock, takeStock, type Wanted } from './stock.ts';
+import { removeFetched } from './fetched.ts';
+import { Fetching } from './fetching.ts';
+import type { Manifest } from './manifest.ts';
+import { badExpert, type Package, tracesOf, verifyPackage } from './package.ts';
+import { type Candidate, Rollouts } from './rollouts.ts';
+import { type RolloutStep, Staging } from './staging.ts';
+import { NO_TENURE, type Standing, type Wanted } from './standing.ts';
+import { type Places, type Stock, standingIn, takeStock } from './stock.ts';
+import { type CatalogEvent, Telling } from './telling.ts';
 
-type Untimed<E> = E extends unknown ? Omit<E, 'atMs'> : never;
-export type CatalogEvent = Untimed<Extract<Event, { type: 'installed' | 'removed' | 'pending' }>>;
+export type { CatalogEvent };
 
 export interface CatalogOptions extends Places {
+  /** File of what is kept of rollouts; its folder is made when it is written. */
+  readonly recordPath: string;
   readonly memory: Memory;
   readonly clock: Clock;
   readonly emit: (event: CatalogEvent) => void;
+  /** Told what is wrong with the record of rollouts. All goes on without it, until the process ends. */
+  readonly onTrouble?: (failure: Failure) => void;
   /** Makes what loads faster than the package itself, in that time; never rejects. Without it, experts load as they are. */
   readonly prepare?: (found: Package, limitMs: number) => Promise<void>;
 }
 
-/** One expert that is being fetched, over all its tries. */
-interface Fetch {
-  readonly wanted: Wanted;
-  readonly embedder: ExpertId | null;
-  readonly abort: AbortController;
-}
-
-/** Time between two tries of a fetch that failed: doubles from the first to the second, with jitter. */
-const RETRY_MS = [5_000, 300_000] as const;
-/** Progress of a fetch is told in steps of this share. */
-const PROGRESS_STEP = 0.05;
-
 export class ExpertCatalog implements Catalog {
   readonly #options: CatalogOptions;
+  readonly #telling: Telling;
+  readonly #rollouts: Rollouts;
+  readonly #staging: Staging;
+  readonly #fetching: Fetching;
+  /** Those that count. */
   readonly #packages = new Map<ExpertId, Package>();
   /** By folder and digest: whose files were hashed, and what they were just before. */
   readonly #verified = new Map<string, { readonly before: Traces; readonly checking: Promise<void> }>();
-  readonly #fetches = new Map<ExpertId, { abort: AbortController; ended: Promise<void> }>();
-  /** Told as pending and not installed since: to be taken back when nobody wants them any more. */
-  readonly #announced = new Set<ExpertId>();
+  /** The one that was taken last. */
+  #config: Pick<Config, 'experts' | 'without' | 'embedder'> = { experts: [], without: [], embedder: null };
   #stopped = false;
 
   constructor(options: CatalogOptions) {
+    const { recordPath, installDir, clock, emit } = options;
     this.#options = options;
+    this.#telling = new Telling(emit);
+    this.#rollouts = new Rollouts(recordPath);
+    this.#staging = new Staging({ rollouts: this.#rollouts, telling: this.#telling });
+    this.#fetching = new Fetching({
+      installDir,
+      clock,
+      telling: this.#telling,
+      take: (wanted) => this.#takeWanted(wanted),
+    });
   }
 
   package(id: ExpertId): Package | null {
-    return this.#packages.get(id) ?? null;
+    return this.#packages.get(id) ?? this.#staging.package(id);
   }
 
   /**
@@ -61,19 +74,21 @@ export class ExpertCatalog implements Catalog {
    * One call at a time.
    */
   async reconcile(config: Config, onRead: () => void = () => {}): Promise<void> {
-    const stock = await takeStock(this.#options, config.experts, config.without);
     if (this.#stopped) return;
+    const trouble = this.#rollouts.load();
+    if (trouble !== null) this.#options.onTrouble?.(trouble);
+    const stock = takeStock(this.#options, config.experts, config.without, (id) => this.#rollouts.get(id));
     onRead();
-    this.#publish(stock, config);
+    this.#config = config;
+    const unstaged = this.#publish(stock);
     // A fetch under way may follow an old configuration: it starts anew, and goes on from what is on the disk.
-    this.#abortFetches();
-    for (const one of stock.missing) this.#startFetch(one, config.embedder);
+    this.#fetching.abort();
+    for (const one of [...stock.missing, ...unstaged]) this.#fetching.start(one);
   }
 
   async verify(id: ExpertId, digest: string): Promise<void> {
-    const found = this.#packages.get(id);
-    if (found === undefined)
-      throw new AgentError('bad_expert', `no package of expert "${id}" is on this device`);
+    const found = this.package(id);
+    if (found === null) throw new AgentError('bad_expert', `no package of expert "${id}" is on this device`);
     if (found.digest !== digest) {
       throw new AgentError('replaced', `another version of expert "${id}" has come meanwhile`, {
         retryable: true,
@@ -94,16 +109,20 @@ export class ExpertCatalog implements Catalog {
   }
 
   async prepare(id: ExpertId, limitMs: number): Promise<void> {
-    const found = this.#packages.get(id);
-    if (found !== undefined) await this.#options.prepare?.(found, limitMs);
+    const found = this.package(id);
+    if (found !== null) await this.#options.prepare?.(found, limitMs);
   }
 
   examples(id: ExpertId): readonly string[] {
-    return this.#packages.get(id)?.manifest.routing.examples ?? [];
+    return this.package(id)?.manifest.routing.examples ?? [];
+  }
+
+  golden(id: ExpertId): Manifest['golden'] {
+    return this.package(id)?.manifest.golden ?? [];
   }
 
   systemPrompt(id: ExpertId): string | null {
-    return this.#packages.get(id)?.manifest.assistant?.systemPrompt ?? null;
+    return this.package(id)?.manifest.assistant?.systemPrompt ?? null;
   }
 
   /** By which way a package came: added by hand, fetched for the configuration, or a folder among `expertsDir`. */
@@ -113,22 +132,49 @@ export class ExpertCatalog implements Catalog {
     return addedDir !== undefined && directory.startsWith(`${addedDir}/`) ? 'added' : 'folder';
   }
 
-  /** Ends all fetches; nothing is told any more. */
-  stop(): void {
-    this.#stopped = true;
-    this.#abortFetches();
+  // ---- rollouts -----------------------------------------------------------------------------------------------
+
+  beginAttempt(id: ExpertId): void {
+    this.#staging.beginAttempt(id);
   }
 
-  #abortFetches(): void {
-    for (const { abort } of this.#fetches.values()) abort.abort();
+  rollout(step: RolloutStep): void {
+    const successor = this.#staging.advance(step, () => this.#flush());
+    if (successor !== null) {
+      this.#packages.set(step.expert, successor);
+      this.#install(successor);
+    }
+    if (step.phase !== 'probation') this.#tidy(step.expert);
   }
+
+  /** A version of this expert that was rolled back is tried again, if the configuration still wants it. */
+  forget(expert: ExpertId): void {
+    const tenure = this.#rollouts.get(expert);
+    if (tenure?.candidate?.state !== 'rolledBack') return;
+    this.#staging.leave(expert);
+    this.#rollouts.set(expert, { ...tenure, candidate: null });
+    this.#flush();
+    const wanted = this.#wanted(expert);
+    if (wanted !== undefined && !this.#config.without.includes(expert)) this.#fetching.start(wanted);
+  }
+
+  /** Ends all fetches; nothing is told any more. Resolves when none of them writes to the disk any more. */
+  stop(): Promise<void> {
+    this.#stopped = true;
+    this.#telling.stop();
+    this.#fetching.abort();
+    this.#staging.forgive();
+    return this.#fetching.ended();
+  }
+
+  // ---- inside -------------------------------------------------------------------------------------------------
 
   async #check(found: Package): Promise<void> {
     try {
       await verifyPackage(found);
     } catch (error) {
       const { directory, manifest } = found;
-      if (!this.#isFetched(found) || !(error instanceof AgentError)) throw error;
+      if (this.originOf(found) !== 'fetched' || !(error instanceof AgentError)) throw error;
       throw badExpert(
         error.message,
         `Remove ${directory} and reload: it is fetched again. Then POST /expertd/v1/experts/${manifest.id}/clear.`,
@@ -136,133 +182,146 @@ export class ExpertCatalog implements Catalog {
     }
   }
 
-  #isFetched(found: Package): boolean {
-    return this.originOf(found) === 'fetched';
-  }
-
-  #publish({ found, broken, missing }: Stock, { experts, embedder }: Config): void {
-    const wanted = new Map(experts.map((one) => [one.id, one]));
-    const coming = new Set(missing.filter(({ sources }) => sources.length > 0).map(({ id }) => id));
-    for (const [id, one] of this.#packages) {
-      // What was fetched stays until its successor is here.
-      if (found.has(id) || (coming.has(id) && this.#isFetched(one))) continue;
+  /** Returns those that are here and could not be staged: to be tried again. */
+  #publish(stock: Stock): readonly Wanted[] {
+    const { found, broken, standings } = stock;
+    this.#record(stock);
+    this.#flush();
+    this.#staging.leaveAllBut((of, digest) => {
+      const next = standings.get(of)?.next;
+      return (next?.kind === 'stage' || next?.kind === 'held') && next.candidate.digest === digest;
+    });
+    for (const [id, one] of [...this.#packages]) {
+      // What was fetched and is damaged stays until it is mended, or its successor is here: it may be in memory.
+      const isAwaited = standings.has(id) && this.#wanted(id)?.sources.length !== 0;
+      if (found.has(id) || (isAwaited && this.originOf(one) === 'fetched')) continue;
       this.#packages.delete(id);
-      this.#options.emit({ type: 'removed', expert: id });
+      this.#telling.removed(id);
     }
-    for (const id of [...this.#announced]) {
-      if (found.has(id) || broken.has(id) || wanted.has(id)) continue;
-      this.#announced.delete(id);
-      this.#options.emit({ type: 'removed', expert: id });
-    }
+    this.#telling.takeBack((id) => found.has(id) || broken.has(id) || this.#wanted(id) !== undefined);
     for (const [id, one] of found) this.#packages.set(id, one);
-    for (const one of found.values()) this.#install(one, wanted.get(one.manifest.id), embedder);
-    for (const [id, error] of broken) this.#tellPending(id, null, { state: 'failed', error });
+    for (const one of found.values()) this.#install(one);
+    for (const [id, error] of broken) this.#telling.pending(id, null, { state: 'failed', error });
+    return this.#config.experts.filter((one) => {
+      const standing = standings.get(one.id);
+      if (standing === undefined) return false;
+      const { next } = standing;
+      const isNew = next.kind === 'stage' && !this.#staging.isStaged(one.id, next.found);
+      if (isNew && !this.#rollouts.isKept) return true;
+      this.#goOn(one, standing);
+      return false;
+    });
   }
 
-  #install(one: Package, wanted: Wanted | undefined, embedder: string | null): void {
-    const { memory, emit } = this.#options;
+  /** What counts, and which candidates are wanted still. In memory: the caller sees to it that it comes to the disk. */
+  #record({ found, standings }: Stock): void {
+    for (const [id, { tenure }] of standings) if (tenure !== null) this.#rollouts.set(id, tenure);
+    for (const id of this.#rollouts.ids()) {
+      const tenure = this.#rollouts.get(id);
+      if (standings.has(id) || tenure === null) continue;
+      // Nobody wants it from sources: then a folder counts, or nothing, and what was fetched waits for its time.
+      this.#rollouts.set(id, found.has(id) ? NO_TENURE : { ...tenure, candidate: null });
+    }
+  }
+
+  /** What follows for the version that is wanted, and for those that are not any more. */
+  #goOn(wanted: Wanted, { counts, next, tenure }: Standing): void {
+    const { id } = wanted;
+    if (next.kind === 'stage') this.#stage(wanted, next.found, next.candidate);
+    else if (next.kind === 'held') this.#staging.hold(id, next.candidate);
+    if (next.kind === 'held' && counts === null)
+      this.#telling.pending(id, next.candidate.version, heldBack(next.candidate));
+    // The process may have ended right after a rollout.
+    if (next.kind === 'held' || (next.kind === 'none' && tenure?.previous != null)) this.#tidy(id);
+  }
+
+  #stage(wanted: Wanted, found: Package, candidate: Candidate): void {
+    this.#describing(found, () => {
+      this.#staging.stage(wanted, found, candidate, this.#factsOf(found, wanted.id));
+    });
+  }
+
+  /**
+   * Takes what is wanted from the disk; false where it is not there. Before it may come there, what counts until then is
+   * on the record: else the new one would be found alone after a power cut. Throws AgentError `not_kept`.
+   */
+  #takeWanted(wanted: Wanted): boolean {
+    const { id } = wanted;
+    const standing = standingIn(this.#options, wanted, (expert) => this.#rollouts.get(expert));
+    const { counts, next, tenure } = standing;
+    if (tenure !== null) this.#rollouts.set(id, tenure);
+    const isOther = counts?.directory !== this.#packages.get(id)?.directory;
+    if (next.kind === 'none') this.#staging.leave(id);
+    if (counts !== null && (isOther || next.kind === 'none')) {
+      this.#flush();
+      this.#packages.set(id, counts);
+      this.#install(counts);
+    }
+    if (next.kind !== 'none') this.#rollouts.flush();
+    if (next.kind === 'fetch') return false;
+    this.#goOn(wanted, standing);
+    return true;
+  }
+
+  #install(one: Package): void {
+    this.#describing(one, () => this.#telling.installed(this.#factsOf(one, null)));
+  }
+
+  /** A package whose facts cannot be had is told as failed. */
+  #describing({ manifest: { id, version } }: Package, tell: () => void): void {
+    try {
+      tell();
+    } catch (error) {
+      this.#telling.pending(id, version, { state: 'failed', error: toFailure(error) });
+    }
+  }
+
+  #factsOf(found: Package, candidateOf: ExpertId | null): ReturnType<typeof expertOf> {
+    const { embedder } = this.#config;
     const embedderDigest = embedder === null ? null : (this.#packages.get(embedder)?.digest ?? null);
-    const pinned = wanted?.pinned ?? false;
-    const contextTokens = wanted?.contextTokens ?? null;
-    const fallback = wanted?.fallback ?? null;
-    const facts = { memory, embedderDigest, pinned, contextTokens, fallback };
+    const wanted = this.#wanted(found.manifest.id);
+    return expertOf(found, {
+      memory: this.#options.memory,
+      embedderDigest,
+      pinned: wanted?.pinned ?? false,
+      contextTokens: wanted?.contextTokens ?? null,
+      fallback: wanted?.fallback ?? null,
+      candidateOf,
+    });
+  }
+
+  #wanted(id: ExpertId): Wanted | undefined {
+    return this.#config.experts.find((one) => one.id === id);
+  }
+
+  /** False where it is not on the disk: it counts all the same until this process ends, and comes there with the next. */
+  #flush(): boolean {
     try {
-      emit({ type: 'installed', expert: expertOf(one, facts) });
-      this.#announced.delete(one.manifest.id);
+      this.#rollouts.flush();
+      return true;
     } catch (error) {
-      this.#tellPending(one.manifest.id, one.manifest.version, { state: 'failed', error: toFailure(error) });
+      this.#options.onTrouble?.(toFailure(error));
+      return false;
     }
   }
 
-  #tellPending(
-    expert: ExpertId,
-    version: string | null,
-    {
-      state,
-      error,
-      done = 0,
-      total = null,
-    }: { state: 'fetching' | 'failed'; error: Failure | null; done?: number; total?: number | null },
-  ): void {
-    this.#announced.add(expert);
-    this.#options.emit({
-      type: 'pending',
-      expert,
-      pending: { version, state, doneBytes: done, totalBytes: total, error },
-    });
-  }
-
-  #startFetch(wanted: Wanted, embedder: ExpertId | null): void {
-    const abort = new AbortController();
-    // Two fetches of one expert would write the same files.
-    const before = this.#fetches.get(wanted.id)?.ended ?? Promise.resolve();
-    this.#fetches.set(wanted.id, {
-      abort,
-      ended: before.then(() => this.#fetch({ wanted, embedder, abort })),
-    });
-  }
-
-  /** Tries until it is here, the configuration changes, or there is nothing to try. Never rejects. */
-  async #fetch(fetch: Fetch): Promise<void> {
-    const { wanted, abort } = fetch;
-    const version = wanted.version ?? null;
-    for (let tries = 0; !abort.signal.aborted; tries++) {
-      this.#tellPending(wanted.id, version, { state: 'fetching', error: null });
-      const failure = await this.#tryFetch(fetch);
-      if (failure === null || abort.signal.aborted) return;
-      this.#tellPending(wanted.id, version, { state: 'failed', error: failure });
-      if (wanted.sources.length === 0) return;
-      await this.#rest(tries, abort.signal);
-    }
-  }
-
-  /** Why it failed; null where it is installed. */
-  async #tryFetch({ wanted, embedder, abort: { signal } }: Fetch): Promise<Failure | null> {
-    const { id, version = null } = wanted;
-    try {
-      const directory = await fetchPackage({
-        id,
-        version,
-        sources: wanted.sources.map(({ uri, sha256 }) => ({ uri, sha256: sha256 ?? null })),
-        installDir: this.#options.installDir,
-        onProgress: this.#progressOf(id, version, signal),
-        signal,
-      });
-      // It may have come in the moment in which nobody wanted it any more.
-      if (signal.aborted) return null;
-      const found = readPackage(directory);
-      this.#packages.set(id, found);
-      this.#install(found, wanted, embedder);
-      return null;
-    } catch (error) {
-      return toFailure(error);
-    }
-  }
-
-  async #rest(tries: number, signal: AbortSignal): Promise<void> {
-    const delayMs = Math.min(RETRY_MS[0] * 2 ** tries, RETRY_MS[1]) * (0.5 + Math.random() / 2);
-    const { clock } = this.#options;
-    await new Promise<void>((resolve) => {
-      const end = (): void => {
-        cancel();
-        signal.removeEventListener('abort', end);
-        resolve();
-      };
-      const cancel = clock.at(clock.nowMs() + delayMs, end);
-      signal.addEventListener('abort', end);
-    });
-  }
-
-  #progressOf(
-    id: ExpertId,
-    version: string | null,
-    signal: AbortSignal,
-  ): (done: number, total: number) => void {
-    let told = 0;
-    return (done, total) => {
-      if (signal.aborted || done < told + total * PROGRESS_STEP) return;
-      told = done;
-      this.#tellPending(id, version, { state: 'fetching', error: null, done, total });
+  /** Removes the versions of an expert that nobody goes back to, when no fetch of it is under way. */
+  #tidy(id: ExpertId): void {
+    const { installDir } = this.#options;
+    const isKept = (name: string): boolean => {
+      const tenure = this.#rollouts.get(id);
+      if (tenure === null || !this.#rollouts.isKept) return true;
+      const { current, previous, candidate } = tenure;
+      const kept = [current, previous, candidate?.state === 'rolledBack' ? null : candidate];
+      const isNamed = kept.some((one) => one !== null && versionFolder(one.version, one.digest) === name);
+      return isNamed || this.#packages.get(id)?.directory === join(installDir, id, name);
     };
+    this.#fetching.afterwards(id, () => removeFetched(installDir, id, isKept));
   }
+}
+
+function heldBack({ version, why }: Candidate): { readonly state: 'failed'; readonly error: Failure } {
+  const message = `version ${version} was rolled back, and no other is here: ${why?.message ?? 'nobody said why'}`;
+  const hint = 'Send another version; or clear the expert, and this one is tried again.';
+  return { state: 'failed', error: { code: 'rolled_back', message, hint, retryable: false } };
 }

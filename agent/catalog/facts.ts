@@ -6,6 +6,7 @@ import type { Memory } from '../ports.ts';
 import type { Expert, ExpertId, MemoryProfile } from '../types.ts';
 import type { Manifest } from './manifest.ts';
 import { badExpert, type Package, sha256 } from './package.ts';
+import { candidateIdOf } from './rollouts.ts';
 
 /** A maker measured on another machine: what he says is taken with this margin until the first load here. */
 const FOREIGN_MARGIN = 1.3;
@@ -30,18 +31,20 @@ export interface FactsOptions {
   readonly contextTokens: number | null;
   /** Who answers in its place where memory is short. */
   readonly fallback: ExpertId | null;
+  /** It is to prove itself beside the version of this expert that counts. Default: it counts. */
+  readonly candidateOf?: ExpertId | null;
 }
 
 /** Throws AgentError `bad_expert` where the router's words are not those of the manifest. */
 export function expertOf(
   found: Package,
-  { memory, embedderDigest, pinned, contextTokens, fallback }: FactsOptions,
+  { memory, embedderDigest, pinned, contextTokens, fallback, candidateOf = null }: FactsOptions,
 ): Expert {
   const { manifest, digest } = found;
   const { routing } = manifest;
   const learned = embedderDigest === null ? null : memory.prototypes(digest, embedderDigest);
   return {
-    id: manifest.id,
+    id: candidateOf === null ? manifest.id : candidateIdOf(candidateOf, manifest),
     version: manifest.version,
     digest,
     task: manifest.task,
@@ -58,6 +61,7 @@ export function expertOf(
     needsEmbedding: manifest.task === 'retrieval',
     assistant: manifest.assistant === undefined ? null : { base: manifest.assistant.base ?? null },
     pinned,
+    candidateOf,
     routing: {
       languages: routing.languages,
       rules: routing.rules.map(hashRule),

@@ -8,16 +8,9 @@ import { type FileHandle, mkdir, open, readdir, rename, rm, stat, statfs } from 
 import { dirname, join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { AgentError } from '../errors.ts';
+import { PARTIAL } from './fetched.ts';
 import type { Manifest, ManifestFile } from './manifest.ts';
-import {
-  badExpert,
-  hashFile,
-  MANIFEST_NAME,
-  MAX_MANIFEST_BYTES,
-  type Package,
-  parseManifest,
-  sha256,
-} from './package.ts';
+import { badExpert, hashFile, MANIFEST_NAME, MAX_MANIFEST_BYTES, parseManifest, sha256 } from './package.ts';
 import { type Opener, opener } from './source.ts';
 
 export interface Source {
@@ -42,8 +35,6 @@ export interface FetchOptions {
 const DISK_RESERVE_BYTES = 64 * 1024 ** 2;
 /** A source that sends nothing for this long is given up. */
 const STALL_MS = 30_000;
-/** Ends the name of a folder that is not whole yet. */
-const PARTIAL = '.part';
 
 /** Fetches from the first source that works; resolves with the package's folder. Rejects with the last error. */
 export async function fetchPackage(options: FetchOptions): Promise<string> {
@@ -78,6 +69,7 @@ async function fetchFrom(source: Source, options: FetchOptions): Promise<string>
     await rm(staging, { recursive: true, force: true });
     await rename(final, staging);
   }
+  options.signal.throwIfAborted();
   await mkdir(staging, { recursive: true });
   await removeAbandoned(home, `${name}${PARTIAL}`);
   await fetchFiles(manifest, open, staging, options);
@@ -110,6 +102,7 @@ async function fetchFiles(
   let doneBytes = 0;
   const missing: ManifestFile[] = [];
   for (const file of manifest.files) {
+    options.signal.throwIfAborted();
     if (await isWhole(join(staging, file.path), file)) doneBytes += file.bytes;
     else missing.push(file);
   }
@@ -118,6 +111,8 @@ async function fetchFiles(
     const before = doneBytes;
     options.onProgress(doneBytes, totalBytes);
     await receive(await open(file.path, options.signal), join(staging, file.path), file, (bytes) => {
+      // A folder as a source knows nothing of the signal.
+      options.signal.throwIfAborted();
       options.onProgress(before + bytes, totalBytes);
     });
     doneBytes += file.bytes;
@@ -280,20 +275,4 @@ export async function syncDirectory(path: string): Promise<void> {
 
 async function exists(path: string): Promise<boolean> {
   return (await stat(path).catch(() => null)) !== null;
-}
-
-/** The newest package of an expert among those fetched before that `read` accepts; null where there is none. */
-export async function findFetched(
-  installDir: string,
-  id: string,
-  read: (directory: string) => Package | null,
-): Promise<Package | null> {
-  const names = await readdir(join(installDir, id)).catch(() => []);
-  // By number, not by letter: 1.10.0 is newer than 1.9.0.
-  const newestFirst = names.sort((a, b) => b.localeCompare(a, 'en', { numeric: true }));
-  for (const name of newestFirst) {
-    const found = name.endsWith(PARTIAL) ? null : read(join(installDir, id, name));
-    if (found !== null) return found;
-  }
-  return null;
 }

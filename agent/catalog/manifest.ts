@@ -169,7 +169,7 @@ export const ManifestSchema = Type.Object(
         strict,
       ),
     ),
-    /** A `tensor` expert's `input` is the JSON of an inference request of the Open Inference Protocol. */
+    /** What its maker saw it answer. agent/golden.ts says what input and output are for each task. */
     golden: Type.Array(Type.Object({ input: Type.String(), output: Type.Unknown() }, strict), {
       minItems: 1,
     }),

@@ -1,20 +1,21 @@
 /** What lies on the disk, held against what the configuration names: whole packages, broken ones, those to fetch. */
 import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Config } from '../config.ts';
 import { AgentError, toFailure } from '../errors.ts';
 import type { ExpertId, Failure } from '../types.ts';
-import { type AddedFolder, addedFolders } from './added.ts';
-import { findFetched } from './fetch.ts';
+import { type AddedFolder, addedFolders, currentFolder } from './added.ts';
+import { fetchedPackages } from './fetched.ts';
 import { badExpert, type Package, readPackage } from './package.ts';
-
-/** An expert as the configuration names it. */
-export type Wanted = Config['experts'][number];
+import type { Tenure } from './rollouts.ts';
+import { type Standing, standingOf, type Wanted } from './standing.ts';
 
 export interface Stock {
+  /** What counts. */
   readonly found: ReadonlyMap<ExpertId, Package>;
   /** By the name of the folder, which an expert's id is. */
   readonly broken: ReadonlyMap<string, Failure>;
+  /** Of the experts whose packages are fetched. */
+  readonly standings: ReadonlyMap<ExpertId, Standing>;
   readonly missing: readonly Wanted[];
 }
 
@@ -26,16 +27,21 @@ export interface Places {
   readonly addedDir?: string;
 }
 
+/** What is recorded of an expert; null: nothing. */
+export type Recorded = (expert: ExpertId) => Tenure | null;
+
 /**
  * Where an id is found in several places, what says most clearly what is wanted here wins: sources that the
- * configuration gives, then what was added on this device by hand, then the folder that came with expertd. Of those in
- * `without` nothing is looked at.
+ * configuration gives, then what was added on this device by hand, then the folder that came with expertd. What wins and
+ * is not proven yet leaves what counted before in its place (standing.ts). Of those in `without` nothing is looked at.
+ * Synchronous, so that nothing is decided meanwhile on what is read here.
  */
-export async function takeStock(
+export function takeStock(
   places: Places,
   experts: readonly Wanted[],
   without: readonly ExpertId[] = [],
-): Promise<Stock> {
+  recorded: Recorded = () => null,
+): Stock {
   const wanted = new Map(experts.map((one) => [one.id, one]));
   const found = new Map<ExpertId, Package>();
   const broken = new Map<string, Failure>();
@@ -49,14 +55,32 @@ export async function takeStock(
       broken.set(id, toFailure(error));
     }
   }
-  const missing: Wanted[] = [];
+  const standings = new Map<ExpertId, Standing>();
   for (const one of experts) {
     if (found.has(one.id) || broken.has(one.id) || without.includes(one.id)) continue;
-    const fetched = await findFetched(places.installDir, one.id, (directory) => packageFor(directory, one));
-    if (fetched === null) missing.push(one);
-    else found.set(one.id, fetched);
+    const standing = standingIn(places, one, recorded);
+    standings.set(one.id, standing);
+    if (standing.counts !== null) found.set(one.id, standing.counts);
   }
-  return { found, broken, missing };
+  const missing = experts.filter(({ id }) => standings.get(id)?.next.kind === 'fetch');
+  return { found, broken, standings, missing };
+}
+
+/** How one expert stands whose packages are fetched. */
+export function standingIn(places: Places, wanted: Wanted, recorded: Recorded): Standing {
+  const fetched = fetchedPackages(places.installDir, wanted.id);
+  const folder = wanted.sources.length === 0 ? null : folderPackage(places, wanted.id);
+  return standingOf(wanted, { fetched, folder }, recorded(wanted.id));
+}
+
+/** What would count if the configuration had no sources; null where that is nothing whole. */
+function folderPackage({ addedDir, expertsDir }: Places, id: ExpertId): Package | null {
+  const added = addedDir === undefined ? null : currentFolder(addedDir, id);
+  try {
+    return readFolder(added ?? join(expertsDir, id), id, undefined);
+  } catch {
+    return null;
+  }
 }
 
 /** Those that were added come first. */
@@ -77,18 +101,6 @@ function readFolder(directory: string, name: string, version: string | undefined
     );
   }
   return found;
-}
-
-/** A fetched package, where it is whole and the one that the configuration asks for; else null. */
-function packageFor(directory: string, { version, sources }: Wanted): Package | null {
-  try {
-    const found = readPackage(directory);
-    const digests = sources.flatMap(({ sha256 }) => (sha256 === undefined ? [] : [sha256]));
-    const fits = version === undefined || version === found.manifest.version;
-    return fits && (digests.length === 0 || digests.includes(found.digest)) ? found : null;
-  } catch {
-    return null;
-  }
 }
 
 /** Names of the folders in `expertsDir`, links to folders included: whoever puts a link there means what it leads to. */

@@ -106,6 +106,7 @@ function detail(view: ExpertView): string {
     ['parked', parkedOf(view)],
     ['prepared', preparedOf(view)],
     ['speaks by', view.base ?? null],
+    ['rollout', rolloutOf(view)],
     ['used', `${view.uses} times, last ${time(view.lastUsedMs)}`],
     ['error', view.error === null ? null : errorOf(view)],
   ];
@@ -123,6 +124,25 @@ function preparedOf({ prepared }: ExpertView): string | null {
   if (prepared == null) return null;
   const how = prepared.state === 'prepared' ? 'for this device' : 'not';
   return prepared.reasons.length === 0 ? how : `${how}; ${prepared.reasons.join('; ')}`;
+}
+
+function rolloutOf({ rollout }: ExpertView): string | null {
+  if (rollout == null) return null;
+  const { version, phase, progress, share, answered, failed, error } = rollout;
+  switch (phase) {
+    case 'fetching':
+      return `${version ?? 'another version'} comes${progress === null ? '' : `, ${Math.round(progress * 100)} %`}`;
+    case 'failed':
+      return `${version ?? 'another version'} does not come: ${error?.message ?? 'no reason is known'}`;
+    case 'selfTest':
+      return `${version} is to give its golden answers`;
+    case 'probation':
+      return `${version} answers ${Math.round((share ?? 0) * 100)} % of the requests: ${answered} so far, ${failed} failed`;
+    case 'committed':
+      return `${version} took its place`;
+    case 'rolledBack':
+      return `${version} was rolled back: ${error?.message ?? 'no reason is known'}`;
+  }
 }
 
 function originOf({ origin }: ExpertView): string | null {

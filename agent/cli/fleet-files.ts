@@ -40,13 +40,13 @@ export function readPrivateKey(path: string, io: Io): KeyObject {
 }
 
 /** Runs what may be refused; a refusal ends the command, and says of which file it is. */
-export function orRefused<T>(path: string, work: () => T): T {
+export function orRefused<T>(path: string, work: () => T, exitCode: number = EXIT.failed): T {
   try {
     return work();
   } catch (error) {
     if (!(error instanceof Error) || error.name !== 'AgentError') throw error;
     const { message, hint } = toFailure(error);
-    throw new CliError(EXIT.failed, `${path}: ${message}`, hint);
+    throw new CliError(exitCode, `${path}: ${message}`, hint);
   }
 }
 

@@ -1,6 +1,7 @@
 /** `expertd fleet devices` and `expertd fleet records`: what a collector has received. */
 import type { DeviceRow, RecordRow } from '../archive.ts';
 import { parseFlags, wholeNumber } from './flags.ts';
+import { spanMs } from './fleet-times.ts';
 import { DATABASE_FLAG, DATABASE_FLAG_HELP, databaseOf, type FleetTools, orFailed } from './fleet-tools.ts';
 import { CliError, type Command, EXIT } from './io.ts';
 import { duration, percent, printable, table, time } from './print.ts';
@@ -13,7 +14,6 @@ const RECORDS_FLAGS = {
   limit: { type: 'string' },
   json: { type: 'boolean' },
 } as const;
-const MS: Readonly<Record<string, number>> = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };
 
 export function fleetDevices(tools: FleetTools): Command {
   return {
@@ -77,9 +77,8 @@ ${DATABASE_FLAG_HELP}
 
 /** An age before `nowMs`, or a date, as Unix ms. Throws a CliError `usage`. */
 export function timeOf(text: string, nowMs: number): number {
-  const [, count = '', unit = ''] = /^(\d{1,6})([smhd])$/.exec(text) ?? [];
-  const age = MS[unit];
-  if (age !== undefined) return nowMs - Number(count) * age;
+  const ageMs = spanMs(text);
+  if (ageMs !== null) return nowMs - ageMs;
   const date = /^\d{4}-\d{2}-\d{2}/.test(text) ? Date.parse(text) : Number.NaN;
   if (!Number.isNaN(date)) return date;
   throw new CliError(

@@ -1,20 +1,16 @@
 /** `expertd fleet sign`: from a document to an envelope that devices take. */
 import { parseFlags } from './flags.ts';
-import { orRefused, readInput, readPrivateKey, readText, writeOutput } from './fleet-files.ts';
+import { orRefused, readInput, readText, writeOutput } from './fleet-files.ts';
+import { SIGNING_FLAGS, signedByFiles, withKeySets } from './fleet-signing.ts';
 import { CliError, type Command, EXIT, type Io } from './io.ts';
 
 const FLAGS = {
-  key: { type: 'string', multiple: true },
-  keys: { type: 'string', multiple: true },
+  ...SIGNING_FLAGS,
   minisig: { type: 'string' },
   'public-key': { type: 'string' },
   out: { type: 'string' },
 } as const;
 type Values = ReturnType<typeof parseFlags<typeof FLAGS>>['values'];
-type Trusting = typeof import('../fleet/trust/issue.ts') &
-  typeof import('../fleet/trust/dsse.ts') &
-  typeof import('../fleet/trust/minisign.ts');
-
 export const fleetSign: Command = {
   name: 'sign',
   flags: FLAGS,
@@ -41,35 +37,23 @@ also be an envelope: then it gets one more signature. Writes a DSSE envelope, to
     if (values.minisig === undefined && values.key === undefined)
       throw new CliError(EXIT.usage, 'with which key?', 'Give --key FILE, or --minisig and --public-key.');
     const bytes = await readInput(file, io);
-    const [issue, dsse, minisign] = await Promise.all([
-      import('../fleet/trust/issue.ts'),
-      import('../fleet/trust/dsse.ts'),
-      import('../fleet/trust/minisign.ts'),
-    ]);
-    writeOutput(values.out, envelope(file, bytes, values, { ...issue, ...dsse, ...minisign }, io), io);
+    writeOutput(values.out, await envelope(file, bytes, values, io), io);
     return EXIT.ok;
   },
 };
 
-function envelope(file: string, bytes: Uint8Array, values: Values, trusting: Trusting, io: Io): string {
-  let signed = orRefused(file, () => trusting.envelopeToSign(bytes));
-  for (const path of values.key ?? []) {
-    const key = readPrivateKey(path, io);
-    signed = orRefused(path, () => trusting.signedBy(signed, key));
-  }
-  const { minisig, 'public-key': publicKey } = values;
+async function envelope(file: string, bytes: Uint8Array, values: Values, io: Io): Promise<string> {
+  const [{ attested, envelopeToSign }, { readMinisig, readMinisignKey }] = await Promise.all([
+    import('../fleet/trust/issue.ts'),
+    import('../fleet/trust/minisign.ts'),
+  ]);
+  const { minisig, 'public-key': publicKey, key = [], keys = [] } = values;
+  const unsigned = orRefused(file, () => envelopeToSign(bytes));
+  let signed = await signedByFiles(unsigned, { key }, io);
   if (minisig !== undefined && publicKey !== undefined) {
-    const key = orRefused(publicKey, () => trusting.readMinisignKey(readText(publicKey)));
-    const signature = orRefused(minisig, () => trusting.readMinisig(readText(minisig), key.id));
-    signed = orRefused(minisig, () => trusting.attested(signed, signature, key));
+    const by = orRefused(publicKey, () => readMinisignKey(readText(publicKey)));
+    const signature = orRefused(minisig, () => readMinisig(readText(minisig), by.id));
+    signed = orRefused(minisig, () => attested(signed, signature, by));
   }
-  const sets = (values.keys ?? []).map((path) =>
-    orRefused(path, () => {
-      const set = trusting.readEnvelope(Buffer.from(readText(path)));
-      trusting.needType(set, 'keys');
-      return set;
-    }),
-  );
-  if (sets.length > 0) signed = orRefused(file, () => trusting.withKeys(signed, sets));
-  return trusting.writeEnvelope(signed);
+  return withKeySets(file, signed, { keys });
 }

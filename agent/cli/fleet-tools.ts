@@ -33,14 +33,17 @@ export interface FleetTools {
   twin(choice: BrokerChoice, device: string, name: 'desired' | 'reported'): Promise<Uint8Array | null>;
   /** Publishes an envelope to be kept, as it is. Throws for what is no signed document of this kind. */
   setDesired(choice: BrokerChoice, device: string, envelope: Uint8Array): Promise<void>;
-  /** Publishes a command and calls for each answer, until the last one or `waitMs` are over. */
+  /**
+   * Publishes a command and calls for each answer, until the last one or `waitMs` are over. Key sets and enrolments go the
+   * same way, and no device answers them: then it resolves with false at once.
+   */
   command(
     choice: BrokerChoice,
     device: string,
     envelope: Uint8Array,
     waitMs: number,
     onAnswer: (answer: CommandAnswer) => void,
-  ): Promise<void>;
+  ): Promise<boolean>;
 }
 
 export const BROKER_FLAGS = {

@@ -1,29 +1,32 @@
-/** `expertd fleet twin` and `expertd fleet cmd`: what a device shall be and do. Envelopes go out as they were signed. */
-import { parseFlags, wholeNumber } from './flags.ts';
-import { readInput } from './fleet-files.ts';
+/** `expertd fleet twin`: what a device shall be. */
+import { parseFlags } from './flags.ts';
+import { orRefused, readInput } from './fleet-files.ts';
+import { SIGNING_FLAGS, type Signing, signedByFiles, withKeySets } from './fleet-signing.ts';
 import { BROKER_FLAGS, BROKER_FLAGS_HELP, brokerOf, type FleetTools, orFailed } from './fleet-tools.ts';
 import { CliError, type Command, EXIT, type Io } from './io.ts';
 import { printable } from './print.ts';
 
-const CMD_FLAGS = { ...BROKER_FLAGS, wait: { type: 'string' } } as const;
-const WAIT_SECONDS = '60';
+const FLAGS = { ...SIGNING_FLAGS, ...BROKER_FLAGS } as const;
 
 export function fleetTwin(tools: FleetTools): Command {
   return {
     name: 'twin',
-    flags: BROKER_FLAGS,
+    flags: FLAGS,
     words: { fixed: ['get', 'set'], of: 'files' },
     summary: 'show or set what a device shall be',
     usage: `Usage: expertd fleet twin get DEVICE --url URL [FLAGS]
-       expertd fleet twin set DEVICE FILE --url URL [FLAGS]
+       expertd fleet twin set DEVICE FILE [--key FILE] --url URL [FLAGS]
 
 "get" prints the desired document that the broker keeps for a device, and what the device reported last. "set" publishes
-the envelope in FILE ("-" is stdin), made by "expertd fleet sign". Whether it is followed is the device's decision.
+what is in FILE ("-" is stdin): a document, which it checks and signs with --key, or an envelope, made by "expertd fleet
+sign", as it is. Whether it is followed is the device's decision.
 
+  --key FILE            private key (PEM) of the role "release"; several sign in turn
+  --keys FILE           envelope of a key set to send along, oldest first
 ${BROKER_FLAGS_HELP}`,
 
     async run(args, io) {
-      const { values, positionals } = parseFlags(args, BROKER_FLAGS);
+      const { values, positionals } = parseFlags(args, FLAGS);
       const [action, device, file, ...more] = positionals;
       if (device === undefined || more.length > 0)
         throw new CliError(EXIT.usage, 'twin get DEVICE, or set DEVICE FILE');
@@ -31,58 +34,33 @@ ${BROKER_FLAGS_HELP}`,
       if (action === 'get' && file === undefined) return get(tools, broker, device, io);
       if (action !== 'set' || file === undefined)
         throw new CliError(EXIT.usage, `twin get DEVICE, or set DEVICE FILE: not "${action}"`);
-      await orFailed(tools.setDesired(broker, device, await readInput(file, io)));
+      const envelope = await signedDesired(device, file, values, io);
+      await orFailed(tools.setDesired(broker, device, envelope));
       io.stdout.write(`The broker keeps it for ${device}.\n`);
       return EXIT.ok;
     },
   };
 }
 
-export function fleetCmd(tools: FleetTools): Command {
-  return {
-    name: 'cmd',
-    flags: CMD_FLAGS,
-    words: { of: 'files' },
-    summary: 'send a signed command to a device and wait for its answer',
-    usage: `Usage: expertd fleet cmd DEVICE FILE --url URL [FLAGS]
-
-Publishes the envelope in FILE ("-" is stdin), made by "expertd fleet sign", and prints what the device answers. A device
-that is away gets it when it comes back, if it has not expired by then.
-
-  --wait SECONDS        for the last answer; default ${WAIT_SECONDS}, 0 does not wait
-${BROKER_FLAGS_HELP}`,
-
-    async run(args, io) {
-      const { values, positionals } = parseFlags(args, CMD_FLAGS);
-      const [device, file, ...more] = positionals;
-      if (device === undefined || file === undefined || more.length > 0)
-        throw new CliError(EXIT.usage, 'cmd DEVICE FILE');
-      const waitMs = wholeNumber(values.wait ?? WAIT_SECONDS, '--wait', 0, 86_400) * 1_000;
-      let last: string | null = null;
-      const envelope = await readInput(file, io);
-      await orFailed(
-        tools.command(
-          brokerOf(values, io.env),
-          device,
-          envelope,
-          waitMs,
-          ({ state, reason, detail, isFinal }) => {
-            io.stderr.write(printable(`${state}${reason === null ? '' : ` (${reason})`}\n`));
-            if (detail !== null) io.stdout.write(`${printable(detail)}\n`);
-            if (isFinal) last = state;
-          },
-        ),
-      );
-      return exitOf(last, waitMs, io);
-    },
-  };
-}
-
-function exitOf(last: string | null, waitMs: number, io: Io): number {
-  if (last === 'SUCCEEDED' || (last === null && waitMs === 0)) return EXIT.ok;
-  if (last === 'REJECTED') return EXIT.refused;
-  if (last === null) io.stderr.write(`no last answer within ${waitMs / 1_000} s: it may still come\n`);
-  return EXIT.failed;
+/** An envelope as it is; a document, if it can be meant for the device, signed. Throws a CliError that names what is wrong. */
+async function signedDesired(device: string, file: string, signing: Signing, io: Io): Promise<Uint8Array> {
+  const bytes = await readInput(file, io);
+  const { isEnvelope, unsignedDesired } = await import('../fleet/trust/issue.ts');
+  const isSigned = orRefused(file, () => isEnvelope(bytes));
+  if (isSigned && (signing.key ?? signing.keys) !== undefined)
+    throw new CliError(
+      EXIT.usage,
+      `${file} is an envelope, and goes out as it is: leave out --key and --keys`,
+    );
+  if (isSigned) return bytes;
+  const unsigned = orRefused(file, () => unsignedDesired(bytes, device));
+  if (signing.key === undefined)
+    throw new CliError(
+      EXIT.usage,
+      `${file} is not signed`,
+      'Give --key FILE, a private key of the role "release".',
+    );
+  return Buffer.from(await withKeySets(file, await signedByFiles(unsigned, signing, io), signing));
 }
 
 async function get(

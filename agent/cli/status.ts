@@ -1,5 +1,5 @@
 /** `expertd status`: how the agent is. */
-import type { Health, StateView } from '../service.ts';
+import type { FleetView, Health, StateView } from '../service.ts';
 import { findAgent } from './client.ts';
 import { AGENT_FLAGS, AGENT_FLAGS_HELP, parseFlags } from './flags.ts';
 import { CliError, type Command, EXIT } from './io.ts';
@@ -44,6 +44,7 @@ function describe(state: StateView, health: Health, { bold }: Style): string {
         ? recorded
         : `degraded: ${log.reason ?? 'no reason given'}; ${log.dropped} entries lost`,
     ],
+    ...(state.fleet == null ? [] : fleetLines(state.fleet)),
   ];
   const head = `${bold(`expertd ${health.version}`)}, ${ready}, up ${duration(health.uptimeMs)}\n\n`;
   const body = lines.map(([name, text]) => `${name.padEnd(9)} ${text}\n`).join('');
@@ -61,6 +62,20 @@ function deviceLine({ availableBytes, pressure, admission }: StateView): string 
   const available = availableBytes === null ? '' : `${bytes(availableBytes)} available; `;
   const closed = admission === 'closed' ? '; no expert is loaded now' : '';
   return `${available}pressure ${pressure.level} (${pressure.why})${closed}`;
+}
+
+function fleetLines(fleet: FleetView): readonly (readonly [string, string])[] {
+  const { device, broker, isUp, reason, delivery, recordsWaiting, genSeen, genApplied, phase } = fleet;
+  const link = isUp ? 'connected' : `not connected: ${reason?.message ?? 'the first attempt is under way'}`;
+  const records = delivery === 'paused' ? 'no collector is there' : delivery;
+  const lines = [
+    ['fleet', `${device} at ${broker}, ${link}`],
+    ['twin', `${phase}; generation ${genApplied} applied of ${genSeen}`],
+    ['records', `${recordsWaiting} not acknowledged (${records})`],
+  ] as const;
+  const refused = Object.entries(fleet.refused).sort(([, a], [, b]) => b - a);
+  if (refused.length === 0) return lines;
+  return [...lines, ['refused', refused.map(([why, count]) => `${why} ${count}`).join(', ')]];
 }
 
 /** Charged against the budget; PSS as measured; of that, what is clean pages of files. */

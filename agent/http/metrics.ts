@@ -41,6 +41,12 @@ const GAUGES: readonly Reading[] = [
     'Number of the last entry that is safe on disk.',
     (s) => s.log.syncedSequence,
   ],
+  ['expertd_fleet_up', '1 while there is a link to the broker.', (s) => s.fleet && flag(s.fleet.isUp)],
+  [
+    'expertd_fleet_records_waiting',
+    'Records that are safe on disk and that no collector has acknowledged.',
+    (s) => s.fleet?.recordsWaiting,
+  ],
 ];
 
 /** What the device tells; most devices have a part of it only. */
@@ -128,6 +134,7 @@ export class Metrics {
   readonly #expertStates: Gauge<'expert' | 'state'>;
   readonly #expertBytes: Gauge<'expert'>;
   readonly #expertUses: Counter<'expert'>;
+  readonly #fleetRefused: Counter<'reason'>;
   readonly #process: { readonly rssBytes: Gauge; readonly cpuSeconds: Counter };
 
   constructor(service: Service) {
@@ -169,6 +176,13 @@ export class Metrics {
     );
     this.#expertUses = new Counter(
       labelled('expertd_expert_uses_total', 'Times an expert was used.', 'expert'),
+    );
+    this.#fleetRefused = new Counter(
+      labelled(
+        'expertd_fleet_refused_messages_total',
+        'Messages of the fleet that were not followed.',
+        'reason',
+      ),
     );
     const build = new Gauge(
       labelled('expertd_build_info', 'Always 1; the label names the version.', 'version'),
@@ -220,6 +234,9 @@ export class Metrics {
     }
     this.#cellBytes.reset();
     for (const cell of state.cells) this.#cellBytes.set({ cell: cell.id, lane: cell.lane }, cell.bytes);
+    this.#fleetRefused.reset();
+    for (const [reason, count] of Object.entries(state.fleet?.refused ?? {}))
+      this.#fleetRefused.inc({ reason }, count);
   }
 
   #readExperts(experts: readonly ExpertView[]): void {

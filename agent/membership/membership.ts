@@ -29,6 +29,7 @@ import type { Logger } from '../logging.ts';
 import type { OutboxOptions } from '../store/outbox/outbox.ts';
 import type { Store } from '../store/store.ts';
 import { ClockLook } from './clock-look.ts';
+import { fleetView } from './fleet-view.ts';
 import { Trusted } from './trusted.ts';
 
 export interface MembershipOptions {
@@ -67,7 +68,7 @@ export class Membership {
     this.#config = config;
     this.#id = config.fleet.device ?? deviceId({ stateDir });
     this.#trusted = new Trusted(stateDir, log);
-    this.#overlay = keptOverlay(stateDir);
+    this.#overlay = keptOverlay(stateDir, { device: this.#id, groups: [] });
   }
 
   /** The configuration, as it is written, with the fleet's word over it. */
@@ -104,8 +105,15 @@ export class Membership {
       onCollector: () =>
         void session.publish(control.hello, this.#hello(session.bd, outbox), { qos: 1 }).catch(() => {}),
     });
-    const member = new Member({ link: session, hearers: this.#hearers(agent, session), drain, session });
+    const { twin, orders, home } = this.#hearers(agent, session);
+    const hearers = new Map<string, Hearer>([
+      [topics.desired, twin],
+      [topics.cmd, orders],
+      [homeTopics({ root, device: this.#id }).press, home],
+    ]);
+    const member = new Member({ link: session, hearers, drain, session });
     agent.subscribe(() => member.changed());
+    agent.showFleet(() => fleetView({ device: this.#id, session, drain, twin, orders, home }));
     await member.start();
     log.info({ device: this.#id, broker: parseBroker(url).shown, root }, 'this device is in a fleet');
     return member;
@@ -155,7 +163,7 @@ export class Membership {
     });
   }
 
-  #hearers(agent: Agent, session: Session): ReadonlyMap<string, Hearer> {
+  #hearers(agent: Agent, session: Session): { twin: Twin; orders: Orders; home: HomeAssistant } {
     const { config, version, stateDir, log } = this.#options;
     const { root, homeAssistant } = config.fleet;
     const topics = topicsOf(root, this.#id);
@@ -174,6 +182,9 @@ export class Membership {
     const twin = new Twin({ ...parts, config: () => this.#config });
     const orders = new Orders({
       ...parts,
+      root,
+      reply: ({ topic, correlationData }, body) =>
+        session.publish(topic, body, { qos: 1, ...(correlationData === null ? {} : { correlationData }) }),
       setPolicy: (policy) => twin.setPolicy(policy),
       secrets: () => this.#secrets(),
     });
@@ -184,16 +195,16 @@ export class Membership {
       id: this.#id,
       version,
       device,
+      senses: () => {
+        const { embedder, languageDetector } = this.over(this.#config);
+        return [embedder, languageDetector].filter((one) => one !== null);
+      },
       stateDir,
       publish: (topic, body) => session.publish(topic, body, { qos: 1, retain: true }),
       clock: systemClock,
       log,
     });
-    return new Map<string, Hearer>([
-      [topics.desired, twin],
-      [topics.cmd, orders],
-      [homeTopics({ root, device: this.#id }).press, home],
-    ]);
+    return { twin, orders, home };
   }
 
   #device(agent: Agent): Device {

@@ -18,8 +18,8 @@ export type Report = (failure: Failure) => void;
 export interface KeeperOptions extends Omit<LogFileOptions, 'onTrouble'> {
   readonly path: string;
   readonly report: Report;
-  /** Makes the run that a file is opened for, from the highest number and epoch in it. */
-  readonly runAfter: (sequence: number, epoch: number) => Run;
+  /** Makes the run that a file is opened for, from the highest number and the epochs in it. */
+  readonly runAfter: (sequence: number, epochs: readonly number[]) => Run;
   /** A file was begun that holds nothing of what was written before. */
   readonly onNewFile: () => void;
 }

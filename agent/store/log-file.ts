@@ -34,13 +34,13 @@ export class LogFile {
   }
 
   /**
-   * Opens a file, makes it if there is none, and notes the run in it; `runAfter` gets the highest number and epoch that
-   * the file has seen. Throws what SQLite and `migrate` throw.
+   * Opens a file, makes it if there is none, and notes the run in it; `runAfter` gets the highest number and the epochs
+   * that the file knows. Throws what SQLite and `migrate` throw.
    */
   static open(
     path: string,
     options: LogFileOptions,
-    runAfter: (sequence: number, epoch: number) => Run,
+    runAfter: (sequence: number, epochs: readonly number[]) => Run,
   ): LogFile {
     const database = openDatabase(path, {
       nowMs: options.clock.nowMs(),
@@ -48,7 +48,10 @@ export class LogFile {
     });
     try {
       const reader = new Reader(database);
-      const run = runAfter(reader.lastSequence(), reader.runs().at(-1)?.epoch ?? 0);
+      const run = runAfter(
+        reader.lastSequence(),
+        reader.runs().map(({ epoch }) => epoch),
+      );
       // The run must be durable before a row of it is called so: it is the first thing in this WAL.
       new Writer(database).beginRun(run);
       const file = new LogFile(path, database, options);
@@ -57,6 +60,16 @@ export class LogFile {
     } catch (error) {
       close(database);
       throw error;
+    }
+  }
+
+  /** One transaction that is on the disk on return: this thread waits for that. Throws what SQLite throws. */
+  commitDurably(work: () => void): void {
+    this.database.pragma('synchronous = FULL');
+    try {
+      this.database.transaction(work).immediate();
+    } finally {
+      this.database.pragma('synchronous = NORMAL');
     }
   }
 

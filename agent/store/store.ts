@@ -6,10 +6,10 @@
  */
 import { join } from 'node:path';
 import { toFailure } from '../errors.ts';
-import type { Outbox } from '../outbox.ts';
 import type { Clock, Log, LogEntry, Memory } from '../ports.ts';
 import type { DecisionQuery, DecisionRow, Explanation, LogHealth } from '../service.ts';
 import type { ExpertId, MemoryProfile, State } from '../types.ts';
+import { Epochs, epochAfter } from './epochs.ts';
 import { explain, listed } from './explain.ts';
 import { Keeper, type Report } from './keeper.ts';
 import { type InstanceLock, lockStateDir } from './lock.ts';
@@ -77,7 +77,9 @@ export class Store implements Log, Memory, Records {
   readonly #live = new LiveRequests();
   readonly #snapshotEvery: number;
   /** What waits for the fleet; null where there is none. */
-  readonly #outbox: FleetOutbox | null;
+  readonly #outbox: FleetOutbox | null = null;
+  /** Which epochs are this device's; null where there is no fleet. */
+  readonly #epochs: Epochs | null = null;
   /** The last row that was there before this process. */
   #before = 0;
   #lock: InstanceLock | null = null;
@@ -107,14 +109,19 @@ export class Store implements Log, Memory, Records {
       nativeBinding,
       disk: disk ?? realDisk,
       report,
-      runAfter: (sequence, epoch) => this.#runAfter(sequence, epoch),
+      runAfter: (sequence, epochs) => this.#runAfter(sequence, epochs),
       onNewFile: () => {
         this.#anchor = null;
         this.#outbox?.fileLost();
       },
-      onSynced: () => this.#outbox?.more(),
+      onSynced: () => {
+        this.#epochs?.keep();
+        this.#outbox?.more();
+      },
     });
-    this.#outbox = options.outbox === undefined ? null : this.#openOutbox(options.outbox);
+    if (options.outbox === undefined) return;
+    this.#epochs = new Epochs(options.directory, report);
+    this.#outbox = this.#openOutbox(options.outbox, this.#epochs);
   }
 
   /**
@@ -173,7 +180,7 @@ export class Store implements Log, Memory, Records {
   }
 
   /** What waits for delivery to the fleet; null where the options name none. */
-  outbox(): Outbox | null {
+  outbox(): FleetOutbox | null {
     return this.#outbox;
   }
 
@@ -314,10 +321,11 @@ export class Store implements Log, Memory, Records {
     this.#anchor = Math.max(this.#anchor ?? 0, snapshot.sequence);
   }
 
-  #openOutbox(options: OutboxOptions): FleetOutbox {
+  #openOutbox(options: OutboxOptions, epochs: Epochs): FleetOutbox {
     const keeper = this.#keeper;
-    return new FleetOutbox(options, this.#options.clock, {
+    return new FleetOutbox(options, this.#options.clock, epochs, {
       epoch: () => this.#epoch,
+      renew: (above) => this.#renew(epochs, above),
       synced: () => keeper.synced(),
       before: () => this.#before,
       write: (work) => keeper.write((file) => file.database.transaction(() => work(file.outbox)).immediate()),
@@ -325,17 +333,35 @@ export class Store implements Log, Memory, Records {
     });
   }
 
-  /** Epochs rise with the wall clock, so that one that was lost with its file or a power cut is not given again. */
-  #runAfter(sequence: number, epoch: number): Run {
-    const { version } = this.#options;
-    const startedAtMs = Date.now();
+  /** On the disk at once: what was delivered under the new name must not come back under the old one. */
+  #renew(epochs: Epochs, above: number): boolean {
+    const former = this.#epoch;
+    const epoch = former === null ? null : epochs.renew(Math.max(above, former), Date.now());
+    if (former === null || epoch === null) return false;
+    const isDone = this.#keeper.write((file) =>
+      file.commitDurably(() => {
+        file.outbox.rename(former, epoch);
+        file.writer.beginRun(this.#run(epoch));
+      }),
+    );
+    if (isDone) this.#epoch = epoch;
+    return isDone;
+  }
+
+  #runAfter(sequence: number, epochs: readonly number[]): Run {
     if (this.#epoch === null) this.#before = sequence;
     this.#next = Math.max(this.#next, sequence + 1);
     // Numbers that were given before the file could be read, and that it knows as those of other rows.
     if (this.#gap !== null && this.#gap.first <= sequence) this.#gap = null;
-    this.#epoch ??= Math.max(epoch + 1, Math.floor(startedAtMs / 1000));
+    const nowMs = Date.now();
+    this.#epoch ??= this.#epochs?.begin(epochs, nowMs) ?? epochAfter(epochs.at(-1) ?? 0, nowMs);
+    return this.#run(this.#epoch);
+  }
+
+  #run(epoch: number): Run {
     const monotonicBaseMs = Number(process.hrtime.bigint() / 1_000n) / 1_000;
-    return { epoch: this.#epoch, version, startedAtMs, monotonicBaseMs, firstSequence: this.#next };
+    const { version } = this.#options;
+    return { epoch, version, startedAtMs: Date.now(), monotonicBaseMs, firstSequence: this.#next };
   }
 }
 

@@ -1,6 +1,12 @@
 /** Steps as phrases, for people who read a decision. */
 import type { Step } from '../types.ts';
 
+const ROLLOUT_WORDS = {
+  probation: 'on probation',
+  committed: 'committed',
+  rolledBack: 'rolled back',
+} as const;
+
 export function describeStep(step: Step): string {
   switch (step.type) {
     case 'embed':
@@ -9,6 +15,10 @@ export function describeStep(step: Step): string {
       return `learn the examples of ${step.subject} with ${step.expert} in ${step.cell} (lease ${step.lease})`;
     case 'grant':
       return `${step.purpose === 'retrieve' ? 'find sources for' : 'run'} ${step.request} on ${step.expert} in ${step.cell} (lease ${step.lease})${step.assistant === null ? '' : `, for ${step.assistant}`}`;
+    case 'test':
+      return `ask ${step.expert} in ${step.cell} for its golden answers (lease ${step.lease})`;
+    case 'rollout':
+      return `keep that ${step.candidate} is ${ROLLOUT_WORDS[step.phase]} after ${step.progress.answered} answers`;
     case 'ready':
       return `tell ${step.request} that ${step.expert} is in memory`;
     case 'fallback':

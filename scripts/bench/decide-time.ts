@@ -117,6 +117,7 @@ function expert(id: string, prototypes: readonly Int8Array[]): Expert {
     needsEmbedding: false,
     assistant: null,
     pinned: false,
+    candidateOf: null,
     routing: { languages: ['*'], rules: [], vocabulary: new Uint32Array(), prototypes },
   };
 }

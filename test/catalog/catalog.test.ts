@@ -166,11 +166,13 @@ test('files that were hashed are hashed again where somebody touched one, even i
   await assert.rejects(catalog.verify('a', digest), /onnx\/model\.onnx is missing/);
 });
 
-test('after stop() a reading that is under way tells nothing', async () => {
+test('after stop() nothing is read, and what is under way tells nothing', async () => {
   const { catalog, events, expertsDir } = setUp();
   writeExpert(expertsDir, 'a');
-  const reading = catalog.reconcile(config([{ id: 'b' }]));
-  catalog.stop();
-  await reading;
-  assert.deepEqual(events, []);
+  await catalog.reconcile(config([{ id: 'b' }]));
+  const told = events.length;
+  await catalog.stop();
+  await catalog.reconcile(config());
+  assert.deepEqual(events.slice(told), []);
+  assert.equal(catalog.package('a')?.manifest.version, '1.0.0');
 });

@@ -3,12 +3,11 @@ import assert from 'node:assert/strict';
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { ExpertCatalog } from '../../agent/catalog/catalog.ts';
 import { sha256 } from '../../agent/catalog/package.ts';
 import { AgentError } from '../../agent/errors.ts';
-import { emptyMemory, writeExpert } from './folder.ts';
+import { writeExpert } from './folder.ts';
 
-import { config, failed, failureIn, hastyClock, installed, serve, setUp } from './set-up.ts';
+import { config, failed, failureIn, installed, serve, setUp } from './set-up.ts';
 
 test('an expert is fetched from a folder, verified, and kept', async () => {
   const { catalog, base, until, events, installDir } = setUp();
@@ -22,16 +21,12 @@ test('an expert is fetched from a folder, verified, and kept', async () => {
     events.some((event) => event.type === 'pending' && event.pending.doneBytes === event.pending.totalBytes),
   );
   rmSync(source, { recursive: true });
-  const again = new ExpertCatalog({
-    expertsDir: join(base, 'experts'),
-    installDir,
-    memory: emptyMemory(),
-    clock: hastyClock,
-    emit: (event) => events.push(event),
-  });
-  events.length = 0;
-  await again.reconcile(config([{ id: 'far', sources: [{ uri: `file:${source}` }] }]));
-  assert.ok(events.some(installed('far')), 'what was fetched is there at the next start, without its source');
+  const again = setUp(base);
+  await again.catalog.reconcile(config([{ id: 'far', sources: [{ uri: `file:${source}` }] }]));
+  assert.ok(
+    again.events.some(installed('far')),
+    'what was fetched is there at the next start, without its source',
+  );
 });
 
 test('a remote source needs the sum of its manifest, and the refusal tells it', async () => {
@@ -113,23 +108,6 @@ test('a source that holds another expert, or is no source at all, is refused', a
     assert.ok(event.type === 'pending' && pattern.test(event.pending.error?.message ?? ''), uri);
     await catalog.reconcile(config());
   }
-});
-
-test('a fetched version serves until its successor is here', async () => {
-  const { catalog, base, until, events } = setUp();
-  const home = join(base, 'elsewhere');
-  const source = writeExpert(home, 'far');
-  const first = until(installed('far'));
-  await catalog.reconcile(config([{ id: 'far', version: '1.0.0', sources: [{ uri: `file:${source}` }] }]));
-  await first;
-  writeExpert(home, 'far', { version: '1.10.0' });
-  events.length = 0;
-  const second = until(installed('far'));
-  await catalog.reconcile(config([{ id: 'far', version: '1.10.0', sources: [{ uri: `file:${source}` }] }]));
-  assert.equal(catalog.package('far')?.manifest.version, '1.0.0');
-  await second;
-  assert.equal(catalog.package('far')?.manifest.version, '1.10.0');
-  assert.ok(!events.some((event) => event.type === 'removed'));
 });
 
 test('the newest of several fetched versions is taken: 1.10 is newer than 1.9', async () => {

@@ -18,6 +18,7 @@ test('packages are prepared by their id, and an assistant has its prompt', async
   const catalog = new ExpertCatalog({
     expertsDir,
     installDir: join(root, 'nowhere'),
+    recordPath: join(root, 'nowhere.json'),
     memory: emptyMemory(),
     clock: hastyClock,
     emit: () => undefined,
@@ -30,5 +31,5 @@ test('packages are prepared by their id, and an assistant has its prompt', async
   assert.equal(catalog.systemPrompt('legal'), 'You know the law.');
   assert.equal(catalog.systemPrompt('plain'), null);
   assert.equal(catalog.systemPrompt('nobody'), null);
-  catalog.stop();
+  await catalog.stop();
 });

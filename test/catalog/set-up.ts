@@ -9,14 +9,15 @@ import { type CatalogEvent, ExpertCatalog } from '../../agent/catalog/catalog.ts
 import type { Config } from '../../agent/config.ts';
 import { loadConfig } from '../../agent/configuration.ts';
 import type { Clock } from '../../agent/ports.ts';
+import type { Failure } from '../../agent/types.ts';
 import { emptyMemory, newFolder } from './folder.ts';
 
 export const root = newFolder();
 after(() => rmSync(root, { recursive: true, force: true }));
 const servers: Server[] = [];
 const catalogs: ExpertCatalog[] = [];
-afterEach(() => {
-  for (const catalog of catalogs.splice(0)) catalog.stop();
+afterEach(async () => {
+  await Promise.all(catalogs.splice(0).map((catalog) => catalog.stop()));
   for (const server of servers.splice(0)) {
     server.closeAllConnections();
     server.close();
@@ -34,26 +35,30 @@ export const hastyClock: Clock = {
 
 let made = 0;
 
-export function setUp() {
-  const base = join(root, `case-${++made}`);
-  const expertsDir = join(base, 'experts');
-  mkdirSync(expertsDir, { recursive: true });
+/** Over a disk of its own, or over one that is there: then it is the agent's next process. */
+export function setUp(base = join(root, `case-${++made}`)) {
+  const places = { expertsDir: join(base, 'experts'), installDir: join(base, 'installed') };
+  const recordPath = join(base, 'state', 'rollouts.json');
+  mkdirSync(places.expertsDir, { recursive: true });
   const events: CatalogEvent[] = [];
+  const troubles: Failure[] = [];
   const waiting: { accepts: (event: CatalogEvent) => boolean; resolve: (event: CatalogEvent) => void }[] = [];
   const catalog = new ExpertCatalog({
-    expertsDir,
-    installDir: join(base, 'installed'),
+    ...places,
+    addedDir: join(base, 'added'),
+    recordPath,
     memory: emptyMemory(),
     clock: hastyClock,
     emit: (event) => {
       events.push(event);
       for (const one of waiting) if (one.accepts(event)) one.resolve(event);
     },
+    onTrouble: (failure) => troubles.push(failure),
   });
   catalogs.push(catalog);
   const until = (accepts: (event: CatalogEvent) => boolean): Promise<CatalogEvent> =>
     new Promise((resolve) => waiting.push({ accepts, resolve }));
-  return { base, expertsDir, installDir: join(base, 'installed'), catalog, events, until };
+  return { base, ...places, recordPath, catalog, events, troubles, until };
 }
 
 export function config(experts: unknown[] = []): Config {

@@ -9,7 +9,7 @@ import type { Io } from '../../agent/cli/io.ts';
 import { AgentError } from '../../agent/errors.ts';
 import { HttpServer } from '../../agent/http/server.ts';
 import { NO_ADDITIONS } from '../fakes/additions.ts';
-import { FakeService, refusal } from '../fakes/service.ts';
+import { FakeService, FLEET, refusal } from '../fakes/service.ts';
 import { healthySurvey } from '../fakes/survey.ts';
 import { LOCAL } from '../http/harness.ts';
 
@@ -136,6 +136,25 @@ describe('the other commands', () => {
     assert.match(out, /memory {4}180\.0 MB of 300\.0 MB committed \(60 %\); measured 171\.0 MB/);
     assert.match(out, /requests {2}1 running, 2 waiting/);
     assert.match(out, /fast-1 +4242 +80\.0 MB +75\.0 MB +20\.0 MB +1 {2}embedder/);
+  });
+
+  test('status tells of the fleet, where there is one', async (context) => {
+    assert.doesNotMatch((await run(['status'])).out, /^fleet|^twin|^records|^refused/m);
+    const before = service.stateView;
+    context.after(() => {
+      service.stateView = before;
+    });
+    service.stateView = { ...before, fleet: FLEET };
+    const { out } = await run(['status']);
+    assert.match(out, /^fleet {5}kitchen at mqtt:\/\/broker:1883, connected$/m);
+    assert.match(out, /^twin {6}Fetching; generation 5 applied of 6$/m);
+    assert.match(out, /^records {3}12 not acknowledged \(no collector is there\)$/m);
+    assert.match(out, /^refused {3}bad_signature 40, expired 1$/m);
+    const reason = { code: 'link_lost', message: 'the broker is gone', hint: null, retryable: true };
+    service.stateView = { ...before, fleet: { ...FLEET, isUp: false, reason, refused: {} } };
+    const lost = (await run(['status'])).out;
+    assert.match(lost, /^fleet .*not connected: the broker is gone$/m);
+    assert.doesNotMatch(lost, /^refused/m);
   });
 
   test('experts are a table, one is a page, and actions reach the agent', async () => {

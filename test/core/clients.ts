@@ -18,6 +18,10 @@ export class Clients {
     return this.#open.has(request);
   }
 
+  endOf(request: RequestId): string | undefined {
+    return this.#ends.get(request);
+  }
+
   end(request: RequestId, how: string): void {
     assert.ok(!this.#ends.has(request), `${request} ended twice: ${this.#ends.get(request)}, then ${how}`);
     this.#ends.set(request, how);

@@ -21,6 +21,7 @@ test('a request for a resident expert is granted at once, and says that it was r
       purpose: 'answer',
       assistant: null,
       degraded: null,
+      revocable: false,
     },
   ]);
 });

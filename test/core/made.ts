@@ -58,6 +58,7 @@ export function expert(
     needsEmbedding: false,
     assistant: null,
     pinned: false,
+    candidateOf: null,
     routing: { languages: ['*'], rules: [], vocabulary: new Uint32Array(), prototypes: [] },
     ...rest,
   };

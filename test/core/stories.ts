@@ -3,6 +3,7 @@ import type { Device, Throttling } from '../../agent/device.ts';
 import type { Expert, RoutingFacts, Rule } from '../../agent/types.ts';
 import { coolDevice } from '../fakes/survey.ts';
 import { axis, expert, features, MB } from './made.ts';
+import { candidate, NEW, stage } from './rollouts.ts';
 import { lookAt, use, worldOf } from './story.ts';
 import type { World } from './world.ts';
 
@@ -212,6 +213,38 @@ export const stories: Readonly<Record<string, Story>> = {
       world.finish('grant r2');
       world.happen({ type: 'removed', expert: 'a' });
       world.finish('unload a');
+    },
+  },
+  rollout: {
+    about:
+      'A new version shows its golden answers, then answers half of the requests; what it fails the old one answers, and it is rolled back. The next one takes the place.',
+    given: () => {
+      const world = worldOf({ experts: [expert('a')] });
+      use(world, 'a');
+      return world;
+    },
+    play: (world) => {
+      const canary = { share: 0.5, decisions: 2, ms: null };
+      stage(world, candidate(), canary);
+      world.finish(`load ${NEW}`);
+      world.finish(`test ${NEW}`);
+      for (const request of ['r1', 'r2', 'r3', 'r4']) world.ask(request, { model: 'a' });
+      world.finish('grant r2', 'fail');
+      world.finish('grant r4', 'fail');
+      for (const request of ['r1', 'r3', 'r2', 'r4']) world.finish(`grant ${request}`);
+      world.finish('rollout a');
+      world.finish('stop fast-2');
+      stage(world, candidate({}, 'a', '2.0.1'), canary);
+      world.finish('load a@2.0.1');
+      world.finish('test a@2.0.1');
+      for (const request of ['r5', 'r6', 'r7', 'r8']) {
+        world.ask(request, { model: 'a' });
+        world.finish(`grant ${request}`);
+      }
+      world.finish('rollout a');
+      world.finish('stop fast-3');
+      world.finish('unload a');
+      world.ask('r9', { model: 'a' });
     },
   },
   'embedder-lost': {

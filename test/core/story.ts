@@ -19,9 +19,10 @@ export interface Setting {
 export function worldOf({ experts, settings: change = {}, policies, trueMb = {} }: Setting): World {
   const sizes = new Map<string, TrueSize>();
   for (const { id, memory } of experts) {
-    const mb = trueMb[id];
-    sizes.set(id, mb === undefined ? memory : { residentBytes: mb * MB, loadBytes: mb * MB });
+    sizes.set(id, memory);
   }
+  for (const [id, mb] of Object.entries(trueMb))
+    sizes.set(id, { residentBytes: mb * MB, loadBytes: mb * MB });
   const world = new World(settings({ cellBaseBytes: 38 * MB, ...change }), sizes, policies);
   for (const expert of experts) world.happen({ type: 'installed', expert });
   return world;
@@ -54,6 +55,10 @@ export function sayStep(step: Step): string {
       return `unload ${step.expert} from ${step.cell}`;
     case 'grant':
       return `${step.purpose === 'retrieve' ? 'find sources for' : 'grant'} ${step.request}: ${step.expert} in ${step.cell}`;
+    case 'test':
+      return `test ${step.expert} in ${step.cell}`;
+    case 'rollout':
+      return `${step.phase} ${step.candidate}`;
     case 'ready':
       return `ready ${step.request}: ${step.expert}`;
     case 'fallback':
@@ -113,6 +118,10 @@ export function sayEvent(event: Event): string {
       return `${event.expert.id} ${event.expert.version} installed`;
     case 'removed':
       return `${event.expert} removed`;
+    case 'staged':
+      return `${event.expert.id} staged`;
+    case 'tested':
+      return `${event.expert} tested: ${event.error === null ? 'well' : event.error.message}`;
     case 'learned':
       return `examples of ${event.expert} learned`;
     case 'command':

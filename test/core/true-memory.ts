@@ -8,7 +8,7 @@ export interface TrueSize {
 }
 
 export class TrueMemory {
-  readonly sizes: ReadonlyMap<ExpertId, TrueSize>;
+  readonly #sizes: ReadonlyMap<ExpertId, TrueSize>;
   readonly cells = new Map<string, Set<ExpertId>>();
   /** Bytes beyond base and experts that a cell holds: what an unload left behind. The next load takes them first. */
   readonly #extra = new Map<string, number>();
@@ -16,7 +16,21 @@ export class TrueMemory {
   readonly #stays = new Map<ExpertId, number>();
 
   constructor(sizes: ReadonlyMap<ExpertId, TrueSize>) {
-    this.sizes = sizes;
+    this.#sizes = sizes;
+  }
+
+  /** Another version of an expert is as large as that one, unless said. */
+  sizeOf(expert: ExpertId): TrueSize {
+    const of = expert.replace(/@.*/, '');
+    return this.#sizes.get(expert) ?? this.#sizes.get(of) ?? { residentBytes: 0, loadBytes: 0 };
+  }
+
+  has(cell: string, expert: ExpertId): boolean {
+    return this.cells.get(cell)?.has(expert) ?? false;
+  }
+
+  isIn(expert: ExpertId): boolean {
+    return [...this.cells.values()].some((experts) => experts.has(expert));
   }
 
   cellBytes(cell: string): number {
@@ -26,7 +40,7 @@ export class TrueMemory {
   }
 
   trueBytes(expert: ExpertId): number {
-    return Math.round((this.sizes.get(expert)?.residentBytes ?? 0) * (this.#stays.get(expert) ?? 1));
+    return Math.round(this.sizeOf(expert).residentBytes * (this.#stays.get(expert) ?? 1));
   }
 
   extraBytes(cell: string): number {

@@ -13,14 +13,19 @@ import type { PolicyNames, Settings } from '../../agent/tuning.ts';
 import type { Decision, ExpertId, LeaseId, RequestId, State, Step } from '../../agent/types.ts';
 import { nextDueMs } from '../../agent/upkeep.ts';
 import { policyOf } from '../../policies/index.ts';
-import { checkLoad, checkState, nameOf } from './checks.ts';
+import { checkLoad, checkRefusal, checkState, nameOf } from './checks.ts';
 import { Clients } from './clients.ts';
-import { BAD, CRASH, type Happening } from './happening.ts';
-import { axis, features, MB, names } from './made.ts';
+import { featuresOf, freed, lessonOf, testOf, wordsAlone } from './ends.ts';
+import { BAD, CRASH, type Fault, type Happening } from './happening.ts';
+import { features, MB, names } from './made.ts';
+import { Shelf } from './shelf.ts';
 import { TrueMemory, type TrueSize } from './true-memory.ts';
 
 /** More decisions than this without time passing is a livelock. */
 const MAX_DECISIONS_AT_ONCE = 2_000;
+
+/** What every sample says. */
+const bare = { agentBytes: 60 * MB, totalBytes: 1_000 * MB, cellFileBytes: new Map() };
 
 export class World {
   readonly policy: Policy;
@@ -33,8 +38,12 @@ export class World {
   /** Share of an expert that stays when it is parked. */
   stays = 0.2;
   keptBytes = 0;
+  /** How long a run takes; null: nobody says. */
+  runMs: number | null = null;
+  readonly shelf = new Shelf();
   readonly log: { event: Event; decision: Decision }[] = [];
-  readonly #initial: State;
+  /** Before anything happened. */
+  readonly initial: State;
   readonly #clients = new Clients();
   readonly #memory: TrueMemory;
   #pending: { step: Step; cell: string | null }[] = [];
@@ -43,38 +52,27 @@ export class World {
 
   constructor(settings: Settings, sizes: ReadonlyMap<ExpertId, TrueSize>, policies: PolicyNames = names) {
     this.policy = policyOf(policies);
-    this.#initial = initialState(settings, 60 * MB);
-    this.state = this.#initial;
+    this.initial = initialState(settings, 60 * MB);
+    this.state = this.initial;
     this.#memory = new TrueMemory(sizes);
-  }
-
-  get initial(): State {
-    return this.#initial;
   }
 
   happen(happening: Happening): Decision {
     assert.ok(++this.#atOnce < MAX_DECISIONS_AT_ONCE, 'livelock: decisions go on while no time passes');
     const event = { ...happening, atMs: this.nowMs } as Event;
+    this.shelf.see(happening);
     if (event.type === 'request') this.#clients.open(event.request);
     const before = this.state;
     const decision = decide(before, event, this.policy);
     this.log.push({ event, decision });
     this.state = decision.state;
-    for (const step of decision.steps) this.#carryOut(step);
+    for (const step of decision.steps) this.#carryOut(step, before);
     this.#check(decision);
     return decision;
   }
 
   request(request: RequestId, model: ExpertId | null, waitMs: number | null = null): void {
-    this.happen({
-      type: 'request',
-      request,
-      want: 'chat',
-      model,
-      features: features(),
-      waitMs,
-      keepAliveMs: null,
-    });
+    this.ask(request, { model, waitMs });
   }
 
   /** A request with everything to choose; `chat`, `auto` and the usual wait unless said. */
@@ -96,17 +94,17 @@ export class World {
   }
 
   /** Ends one of the operations under way: well, or as `fault` says. */
-  complete(index: number, fault: 'none' | 'fail' | 'broken'): void {
+  complete(index: number, fault: Fault | ((step: Step) => Fault)): void {
     if (this.#pending.length === 0) return;
     const [operation] = this.#pending.splice(index % this.#pending.length, 1);
     if (operation === undefined) return;
     const { step } = operation;
     if (operation.cell !== null && !this.#memory.cells.has(operation.cell) && step.type !== 'stop') return;
-    this.#finish(step, fault);
+    this.#finish(step, typeof fault === 'function' ? fault(step) : fault);
   }
 
   /** Ends the operation under way of that name (see `nameOf`); returns the decision that followed. */
-  finish(name: string, fault: 'none' | 'fail' | 'broken' = 'none', report?: LoadReport): Decision {
+  finish(name: string, fault: Fault = 'none', report?: LoadReport): Decision {
     const index = this.#pending.findIndex(({ step }) => nameOf(step) === name);
     assert.ok(index >= 0, `"${name}" is not under way; there are ${this.underWay.join(', ')}`);
     const [operation] = this.#pending.splice(index, 1);
@@ -114,8 +112,12 @@ export class World {
     return this.last;
   }
 
+  get steps(): Step[] {
+    return this.#pending.map(({ step }) => step);
+  }
+
   get underWay(): string[] {
-    return this.#pending.map(({ step }) => nameOf(step));
+    return this.steps.map(nameOf);
   }
 
   /** The newest decision. */
@@ -138,9 +140,9 @@ export class World {
   }
 
   /** `how`: by somebody, or by the kernel for want of memory. */
-  kill(index: number, how: 'signal' | 'oom' = 'signal'): void {
+  kill(which: number | string, how: 'signal' | 'oom' = 'signal'): void {
     const cells = [...this.#memory.cells.keys()];
-    const cell = cells[index % Math.max(1, cells.length)];
+    const cell = typeof which === 'string' ? which : cells[which % Math.max(1, cells.length)];
     if (cell !== undefined) this.#exit(cell, 'killed by SIGKILL', [], how === 'oom');
   }
 
@@ -153,15 +155,8 @@ export class World {
 
   sample(availableBytes: number | null, psi: number | null, psiFull: number | null = null): Decision {
     const cellBytes = new Map([...this.#memory.cells].map(([id]) => [id, this.cellBytes(id)]));
-    const memory = {
-      agentBytes: 60 * MB,
-      cellBytes,
-      cellFileBytes: new Map(),
-      availableBytes,
-      totalBytes: 1_000 * MB,
-    };
-    const stalls = { psiSomeAvg10: psi, psiFullAvg10: psiFull };
-    return this.happen({ type: 'sample', sample: { ...memory, ...stalls, device: this.device } });
+    const sample = { ...bare, cellBytes, availableBytes, psiSomeAvg10: psi, psiFullAvg10: psiFull };
+    return this.happen({ type: 'sample', sample: { ...sample, device: this.device } });
   }
 
   pass(ms: number): void {
@@ -174,7 +169,6 @@ export class World {
   drain(): void {
     for (let round = 0; round < 10_000; round++) {
       if (this.#pending.length > 0) {
-        this.#atOnce = 0;
         this.complete(0, 'none');
         continue;
       }
@@ -190,23 +184,28 @@ export class World {
     assert.equal(this.#clients.waiting, 0, 'a client was never told');
   }
 
+  /** How a request ended; undefined: it has not yet. */
+  endOf(request: RequestId): string | undefined {
+    return this.#clients.endOf(request);
+  }
+
   /** What /proc would say: the process, and what its experts really take. */
   cellBytes(cell: string): number {
     return this.#memory.cellBytes(cell);
   }
 
-  #park({ expert, cell }: Extract<Step, { type: 'park' }>, fault: 'none' | 'fail' | 'broken'): void {
+  #park({ expert, cell }: Extract<Step, { type: 'park' }>, fault: Fault): void {
     if (fault !== 'none') {
       this.happen({ type: 'parkFailed', expert, cell, error: BAD });
       return;
     }
     this.#memory.park(expert, this.stays);
-    const bytes = this.#memory.sizes.get(expert)?.residentBytes ?? 0;
+    const bytes = this.#memory.sizeOf(expert).residentBytes;
     const weights = { bytes, keptBytes: Math.round(bytes * this.stays) };
     this.happen({ type: 'parked', expert, cell, cellBytes: this.cellBytes(cell), weights });
   }
 
-  #carryOut(step: Step): void {
+  #carryOut(step: Step, before: State): void {
     switch (step.type) {
       case 'load':
         checkLoad(this.state, step, this.#memory.cells.has(step.cell));
@@ -214,22 +213,30 @@ export class World {
         if (!this.#memory.cells.has(step.cell)) this.#memory.cells.set(step.cell, new Set());
         this.#pending.push({ step, cell: step.cell });
         return;
+      case 'stop':
+        this.#pending.push({ step, cell: step.cell });
+        return;
       case 'unload':
-        assert.equal(leasesOn(this.state, step.expert), 0, `${step.expert} is leased and was to be unloaded`);
+      case 'park':
+        assert.equal(leasesOn(this.state, step.expert), 0, `${step.expert} is leased and was to leave`);
         this.#pending.push({ step, cell: step.cell });
         return;
       case 'grant':
       case 'embed':
       case 'learn':
-        assert.ok(
-          this.#memory.cells.get(step.cell)?.has(step.expert),
-          `${step.expert} is not in ${step.cell}`,
-        );
+      case 'test':
+        assert.ok(this.#memory.has(step.cell, step.expert), `${step.expert} is not in ${step.cell}`);
         this.#memory.touch(step.expert);
         this.#pending.push({ step, cell: step.cell });
         return;
-      case 'stop':
+      case 'trim':
+        // A lease of the same decision comes after it.
+        assert.equal(leasesOn(before, step.expert), 0, `${step.expert} is leased and was to be trimmed`);
         this.#pending.push({ step, cell: step.cell });
+        return;
+      case 'rollout':
+        this.shelf.told.push(step);
+        if (step.phase !== 'probation') this.#pending.push({ step, cell: null });
         return;
       case 'route':
         this.#pending.push({ step, cell: null });
@@ -238,36 +245,29 @@ export class World {
         this.#cancelled.add(step.lease);
         return;
       case 'reject':
+        checkRefusal(step.failure);
         return this.#clients.end(step.request, step.failure.code);
       case 'abstain':
         return this.#clients.end(step.request, 'abstained');
       case 'ready':
-        assert.ok(this.#isInMemory(step.expert), `${step.expert} is not in memory`);
+        assert.ok(this.#memory.isIn(step.expert), `${step.expert} is not in memory`);
         return this.#clients.end(step.request, 'ready');
       case 'fallback':
         return this.#clients.end(step.request, 'fallback');
       case 'chill':
       case 'warm':
-        assert.equal(
-          this.state.experts.get(step.expert)?.residency.state,
-          'parked',
-          `${step.expert} is not parked: its pages are in use`,
-        );
-        return;
-      case 'park':
-      case 'trim':
-        assert.equal(leasesOn(this.state, step.expert), 0, `${step.expert} is leased and was to be trimmed`);
-        this.#pending.push({ step, cell: step.cell });
+        assert.ok(this.#isParked(step.expert), `${step.expert} is not parked: its pages are in use`);
         return;
     }
   }
 
-  #isInMemory(expert: ExpertId): boolean {
-    return [...this.#memory.cells.values()].some((experts) => experts.has(expert));
+  #isParked(expert: ExpertId): boolean {
+    return this.state.experts.get(expert)?.residency.state === 'parked';
   }
 
-  #finish(step: Step, fault: 'none' | 'fail' | 'broken', report?: LoadReport): void {
+  #finish(step: Step, fault: Fault, report?: LoadReport): void {
     const failure = fault === 'broken' ? BAD : CRASH;
+    const error = fault === 'none' ? null : failure;
     switch (step.type) {
       case 'load':
         if (fault !== 'none') {
@@ -292,48 +292,23 @@ export class World {
         });
         return;
       case 'embed':
-        this.happen({
-          type: 'features',
-          request: step.request,
-          lease: step.lease,
-          language: null,
-          embedding: fault === 'none' ? axis(step.lease) : null,
-          error: fault === 'none' ? null : failure,
-        });
+        this.happen(featuresOf(step, error));
         return;
       case 'route':
-        this.happen({
-          type: 'features',
-          request: step.request,
-          lease: null,
-          language: null,
-          embedding: null,
-          error: CRASH,
-        });
+        this.happen(wordsAlone(step));
         return;
       case 'learn':
-        this.happen({
-          type: 'learned',
-          lease: step.lease,
-          expert: step.subject,
-          prototypes: fault === 'none' ? [axis(step.lease)] : null,
-          error: fault === 'none' ? null : failure,
-        });
+        this.happen(lessonOf(step, error));
         return;
-      case 'grant': {
-        const ok = fault === 'none';
-        const sources = step.purpose === 'retrieve' && ok ? this.sources : 0;
-        // A client that hung up or was refused is not answered again; one that gets more, or a refusal by the core, later.
-        const isFinal = step.purpose === 'answer' || (ok && sources === 0);
-        if (isFinal && this.#clients.isOpen(step.request) && !this.#cancelled.has(step.lease))
-          this.#clients.end(step.request, 'answered');
-        this.happen({
-          type: 'released',
-          lease: step.lease,
-          outcome: { ok, error: ok ? null : BAD, stages: {}, keptBytes: ok ? this.keptBytes : null, sources },
-        });
+      case 'grant':
+        return this.#ran(step, fault === 'none');
+      case 'test':
+        this.#releaseHelper(step);
+        this.happen(testOf(step, error));
         return;
-      }
+      case 'rollout':
+        for (const told of this.shelf.conclude(step)) this.happen(told);
+        return;
       case 'park':
         return this.#park(step, fault);
       case 'trim': {
@@ -348,11 +323,32 @@ export class World {
     }
   }
 
+  #ran(step: Extract<Step, { type: 'grant' }>, ok: boolean): void {
+    const { request, lease, purpose, expert } = step;
+    const sources = purpose === 'retrieve' && ok ? this.sources : 0;
+    // One that gets more, or a refusal by the core, is answered later; one that hung up or was refused is not again.
+    const isFinal = ok ? sources === 0 : purpose === 'answer' && !step.revocable;
+    if (isFinal && this.#clients.isOpen(request) && !this.#cancelled.has(lease))
+      this.#clients.end(request, `${expert} ${ok ? 'answered' : 'failed'}`);
+    const stages: Record<string, number> = this.runMs === null ? {} : { cell: this.runMs };
+    const keptBytes = ok ? this.keptBytes : null;
+    this.happen({
+      type: 'released',
+      lease,
+      outcome: { ok, error: ok ? null : BAD, stages, keptBytes, sources },
+    });
+  }
+
+  /** The embedder is free again once the self-test that it helped with has ended. */
+  #releaseHelper({ embedder }: Extract<Step, { type: 'test' }>): void {
+    if (embedder !== null) this.happen(freed(embedder.lease));
+  }
+
   #loaded(expert: ExpertId, cell: string, given?: LoadReport): void {
     const beforeBytes = this.cellBytes(cell);
     this.#memory.touch(expert);
     this.#memory.cells.get(cell)?.add(expert);
-    const size = this.#memory.sizes.get(expert) ?? { residentBytes: 0, loadBytes: 0 };
+    const size = this.#memory.sizeOf(expert);
     const left = this.#memory.extraBytes(cell);
     this.#memory.holdExtra(cell, Math.max(0, left - size.residentBytes));
     const afterBytes = this.cellBytes(cell);
@@ -364,8 +360,10 @@ export class World {
   #exit(cell: string, cause: string, answered: readonly RequestId[] = [], oomKilled = false): void {
     if (!this.#memory.cells.delete(cell)) return;
     this.#memory.forget(cell);
+    const ended = this.#pending.filter((operation) => operation.cell === cell);
     this.#pending = this.#pending.filter((operation) => operation.cell !== cell);
     this.happen({ type: 'cellExited', cell, cause, oomKilled, answered });
+    for (const { step } of ended) if (step.type === 'test') this.#releaseHelper(step);
   }
 
   /** True where the core had a chance to know the size of everything in a cell. */
@@ -380,7 +378,7 @@ export class World {
     for (const cell of this.#memory.cells.keys()) total += this.cellBytes(cell);
     for (const { step } of this.#pending) {
       if (step.type !== 'load') continue;
-      const { loadBytes } = this.#memory.sizes.get(step.expert) ?? { loadBytes: 0 };
+      const { loadBytes } = this.#memory.sizeOf(step.expert);
       total += Math.max(0, loadBytes - this.#memory.extraBytes(step.cell));
     }
     return total;

@@ -3,6 +3,7 @@
  * one output of every element type, each output what its input is. `table`: numbers of a table of four, by their index.
  */
 import type { Manifest } from '../../agent/catalog/manifest.ts';
+import { datatypeOf } from '../../agent/datatypes.ts';
 import { GraphBuilder } from '../../agent/onnx/graph.ts';
 import { writeModel } from '../../agent/onnx/model.ts';
 import { embeddedTensor } from '../../agent/onnx/tensor.ts';
@@ -58,8 +59,43 @@ export function writeTensorExpert(directory: string, id: string, graph: TensorGr
     runtime: 'onnx',
     model: { path: MODEL, precision: 'fp32', ...GRAPHS[graph] },
     routing: { languages: ['*'], examples: [], rules: [] },
-    golden: [{ input: '{"inputs":[]}', output: { outputs: [] } }],
+    golden: [goldenOf(GOLDEN[graph])],
   });
+}
+
+interface Row {
+  readonly name: string;
+  readonly datatype: string;
+  readonly shape: readonly number[];
+  readonly data: readonly unknown[];
+}
+
+const row = (name: string, datatype: string, shape: readonly number[], data: readonly unknown[]): Row => ({
+  name,
+  datatype,
+  shape,
+  data,
+});
+
+/** Two elements of every type. */
+const PAIRS: readonly Row[] = KINDS.map((type) => {
+  const data = { bool: [true, false], string: ['sea', 'land'] }[type as string] ?? [1, 100];
+  return row(type, datatypeOf(type), [2], data);
+});
+
+const GOLDEN: Readonly<
+  Record<TensorGraph, { readonly inputs: readonly Row[]; readonly outputs: readonly Row[] }>
+> = {
+  sum: {
+    inputs: [row('a', 'FP32', [1, 3], [1, 2, 3]), row('b', 'FP32', [1, 3], [0.5, 0, -4])],
+    outputs: [row('y', 'FP32', [1, 3], [2, 2, -5])],
+  },
+  kinds: { inputs: PAIRS, outputs: PAIRS.map((one) => ({ ...one, name: `same_${one.name}` })) },
+  table: { inputs: [row('index', 'INT64', [2], [3, 0])], outputs: [row('found', 'FP32', [2], [13, 10])] },
+};
+
+function goldenOf({ inputs, outputs }: (typeof GOLDEN)[TensorGraph]): Manifest['golden'][number] {
+  return { input: JSON.stringify({ inputs }), output: { outputs } };
 }
 
 const BUILD: Readonly<Record<TensorGraph, (b: GraphBuilder) => void>> = {

@@ -12,6 +12,7 @@ import type {
   DecisionTold,
   ExpertView,
   Explanation,
+  FleetView,
   Health,
   Listeners,
   Refusal,
@@ -236,6 +237,20 @@ export function saidToken(text: string, logprob: number): SaidToken {
   const other = { id: 2, text: 'other', bytes: Buffer.from('other'), logprob: -3 };
   return { id: 1, text, bytes, logprob, top: [other] };
 }
+
+/** Of a device that is connected, has a document under way, and was sent what it does not follow. */
+export const FLEET: FleetView = {
+  device: 'kitchen',
+  broker: 'mqtt://broker:1883',
+  isUp: true,
+  reason: null,
+  delivery: 'paused',
+  recordsWaiting: 12,
+  genSeen: 6,
+  genApplied: 5,
+  phase: 'Fetching',
+  refused: { expired: 1, bad_signature: 40 },
+};
 
 function defaultState(): StateView {
   return {

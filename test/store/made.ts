@@ -64,6 +64,7 @@ export function expert(id: string): Expert {
     needsEmbedding: false,
     assistant: null,
     pinned: false,
+    candidateOf: null,
     routing: {
       languages: ['en'],
       rules: [{ any: [1, 2], all: [], not: [3], code: null }],
@@ -108,6 +109,7 @@ export function stateOf(residencies: Readonly<Record<string, Residency>> = { emb
     cells: new Map(),
     leases: new Map(),
     requests: new Map(),
+    rollouts: new Map(),
     agentBytes: 70_000_000,
     habits: NO_HABITS,
     guesses: NO_GUESSES,
@@ -301,6 +303,8 @@ export function requestOf(id: string, sinceMs: number): Request {
     keepAliveMs: null,
     assistant: null,
     degraded: null,
+    insteadOf: null,
+    failedBy: null,
     phase: { name: 'waiting', purpose: 'answer', expert: 'embedder' },
   };
 }
@@ -325,6 +329,7 @@ export function grant(request: string, expertId: string, lease: number): Step {
     purpose: 'answer',
     assistant: null,
     degraded: null,
+    revocable: false,
   };
 }
 

@@ -47,9 +47,6 @@ export function collectorTopics(root: string): readonly string[] {
   return [...each, controlOf(root).hello];
 }
 
-/** The last will, and the goodbye. */
-export const collectorGone = JSON.stringify({ online: false });
-
 export class Collector {
   readonly #options: CollectorOptions;
   #gathered: Arrived[] = [];
@@ -58,6 +55,8 @@ export class Collector {
   readonly #words: (() => void)[] = [];
   #cancel: (() => void) | null = null;
   #cancelReminder: (() => void) | null = null;
+  /** The connection that its words are of, and when that began. */
+  #bd: number | null = null;
   #sinceMs = 0;
   #full: { readonly promise: Promise<void>; readonly release: () => void; readonly told: string } | null =
     null;
@@ -75,10 +74,19 @@ export class Collector {
     return { ...this.#counts };
   }
 
-  /** Retained at `ctl/status`, to be said at each connection: devices send again what an earlier one may have lost. */
-  birth(): string {
-    this.#sinceMs = Math.max(wallMs(), this.#sinceMs + 1);
-    return this.#reminder();
+  /**
+   * Retained at `ctl/status`, to be said at each connection: devices send again what an earlier one may have lost. `bd`
+   * is the number of the connection.
+   */
+  birth(bd: number): string {
+    this.#begin(bd);
+    return this.#word(true);
+  }
+
+  /** The last will, and the goodbye. It names its connection: one that comes late takes back no later birth. */
+  will(bd: number): string {
+    this.#begin(bd);
+    return this.#word(false);
   }
 
   /** Listens from now on; the link subscribes to `collectorTopics`. */
@@ -104,12 +112,18 @@ export class Collector {
       this.#cancelReminder = null;
       this.#remindLater();
       // Who is not connected says it at the next connection.
-      link.publish(controlOf(root).status, this.#reminder(), { qos: 1, retain: true }).catch(() => undefined);
+      link.publish(controlOf(root).status, this.#word(true), { qos: 1, retain: true }).catch(() => undefined);
     });
   }
 
-  #reminder(): string {
-    return JSON.stringify({ online: true, sinceMs: this.#sinceMs });
+  #begin(bd: number): void {
+    if (bd === this.#bd) return;
+    this.#bd = bd;
+    this.#sinceMs = Math.max(wallMs(), this.#sinceMs + 1);
+  }
+
+  #word(online: boolean): string {
+    return JSON.stringify({ online, sinceMs: this.#sinceMs });
   }
 
   // ---- what comes in ------------------------------------------------------------------------------------------

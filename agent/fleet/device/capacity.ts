@@ -35,10 +35,10 @@ interface Weight {
 /** Kept free on the disk beside what is to come, for the record and for what else the device writes. */
 export const DISK_MARGIN_BYTES = 128 * 1024 ** 2;
 
-/** This very package is on the device, and whole. */
-export function isHere({ digest }: DesiredExpert, view: ExpertView | undefined): boolean {
+/** This very package is on the device, whole and in use: files come before the version that they replace is free. */
+export function isHere({ version, digest }: DesiredExpert, view: ExpertView | undefined): boolean {
   if (view === undefined || view.state === 'fetching' || view.state === 'failed') return false;
-  return view.files?.digest === hexOf(digest);
+  return view.version === version && view.files?.digest === hexOf(digest);
 }
 
 /**

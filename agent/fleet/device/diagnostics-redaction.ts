@@ -22,8 +22,8 @@ const SECRET_WORDS = [
   'signature',
   'token',
 ].join('|');
-/** Language models count tokens, and read `token_type_ids`. */
-const COUNTED = 'tokens|token[_-](?:type|ids|count)[_a-z]*';
+/** Language models count tokens, and read `token_type_ids`; messages are refused for a `bad_signature`. */
+const COUNTED = 'tokens|token[_-](?:type|ids|count)[_a-z]*|bad_signature|no_token';
 const SECRET_NAME = String.raw`(?<![\w.-])(?![\w.-]*(?:${COUNTED})(?![\w.-]))[\w.-]*(?:${SECRET_WORDS})[\w.-]*`;
 const IS_SECRET_NAME = new RegExp(`^${SECRET_NAME}$`, 'i');
 /** Names of what is asked or answered. */

@@ -12,10 +12,9 @@ export interface Diagnostics {
   readonly atMs: number;
   readonly state?: {
     readonly health: Health;
+    /** Its `fleet` tells, too, which messages were not followed. */
     readonly state: StateView;
     readonly experts: readonly ExpertView[];
-    /** Messages on the topic of commands that were not followed, by reason, since the agent started. */
-    readonly refused: Readonly<Record<string, number>>;
   };
   /** Newest first. */
   readonly decisions?: readonly DecisionRow[];
@@ -26,7 +25,6 @@ export interface Diagnostics {
 export interface DiagnosticsSources {
   readonly device: Pick<Device, 'health' | 'state' | 'experts' | 'decisions' | 'logTail'>;
   readonly atMs: number;
-  readonly refused: Readonly<Record<string, number>>;
   readonly redaction: Redaction;
 }
 
@@ -36,13 +34,13 @@ const LOG_LINES = 500;
 
 /** The text of a `Diagnostics`. */
 export function diagnose(args: DiagnosticsArgs, sources: DiagnosticsSources): string {
-  const { device, atMs, refused, redaction } = sources;
+  const { device, atMs, redaction } = sources;
   const parts = new Set(args.parts ?? PARTS);
   const told: Diagnostics = {
     v: 1,
     atMs,
     ...(parts.has('state')
-      ? { state: { health: device.health(), state: device.state(), experts: device.experts(), refused } }
+      ? { state: { health: device.health(), state: device.state(), experts: device.experts() } }
       : {}),
     ...(parts.has('decisions')
       ? { decisions: device.decisions({ limit: args.decisions ?? DECISIONS, before: null, expert: null }) }

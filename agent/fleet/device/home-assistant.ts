@@ -1,8 +1,9 @@
 /** Keeps Home Assistant told of this device, or takes back what it was told before it was turned off. */
 import { join } from 'node:path';
 import { toFailure } from '../../errors.ts';
+import { readKept, writeKept } from '../../kept-file.ts';
 import type { Clock } from '../../ports.ts';
-import { readKept, writeKept } from '../trust/kept-file.ts';
+import type { Received } from '../link.ts';
 import { announcements, homeState, homeTopics, idleExperts, PRESSED } from './home.ts';
 import type { Hearer } from './member.ts';
 import type { Device } from './ports.ts';
@@ -15,6 +16,8 @@ export interface HomeAssistantOptions {
   readonly id: string;
   readonly version: string;
   readonly device: Pick<Device, 'health' | 'state' | 'experts' | 'command' | 'note'>;
+  /** Experts that the router works with. */
+  readonly senses: () => readonly string[];
   readonly stateDir: string;
   /** Retained, QoS 1. Resolves when the broker has it. */
   readonly publish: (topic: string, body: string) => Promise<void>;
@@ -36,6 +39,7 @@ export class HomeAssistant implements Hearer {
   #told: string | null = null;
   #cancel: (() => void) | null = null;
   #nextPressMs = Number.NEGATIVE_INFINITY;
+  readonly #refused = new Map<string, number>();
 
   constructor(options: HomeAssistantOptions) {
     this.#options = options;
@@ -62,14 +66,22 @@ export class HomeAssistant implements Hearer {
     });
   }
 
+  /** Messages at the button that were not followed, by reason, since the start. */
+  refused(): Readonly<Record<string, number>> {
+    return Object.fromEntries(this.#refused);
+  }
+
   /** The button: nobody signed it, so it can do no more than free memory. */
-  async receive(payload: Uint8Array, retained: boolean): Promise<void> {
+  async receive(payload: Uint8Array, { retain }: Pick<Received, 'retain'>): Promise<void> {
     const { settings, clock, device } = this.#options;
+    if (settings === false) return;
     const nowMs = clock.nowMs();
-    const isPressed = payload.byteLength === PRESSED.length && Buffer.from(payload).toString() === PRESSED;
-    if (settings === false || retained || !isPressed || nowMs < this.#nextPressMs) return;
+    if (retain) return this.#refuse('retained');
+    if (payload.byteLength !== PRESSED.length || Buffer.from(payload).toString() !== PRESSED)
+      return this.#refuse('no_press');
+    if (nowMs < this.#nextPressMs) return this.#refuse('too_soon');
     this.#nextPressMs = nowMs + LEAST_BETWEEN_PRESSES_MS;
-    const idle = idleExperts(device.experts());
+    const idle = idleExperts(device.experts(), this.#options.senses());
     device.note({
       order: 'home',
       what: 'unload',
@@ -77,6 +89,14 @@ export class HomeAssistant implements Hearer {
       why: idle.join(', ') || 'nobody is idle',
     });
     for (const expert of idle) await this.#try(() => device.command('unload', expert));
+  }
+
+  #refuse(reason: 'retained' | 'no_press' | 'too_soon'): void {
+    const count = (this.#refused.get(reason) ?? 0) + 1;
+    this.#refused.set(reason, count);
+    if (count > 1) return;
+    const fields = { reason, topic: 'home-unload' };
+    this.#options.log.warn(fields, 'a press is not followed; more like it are only counted');
   }
 
   async #announce(): Promise<void> {

@@ -139,12 +139,14 @@ export function homeState(health: Health, { device }: StateView, experts: readon
   };
 }
 
-/** Whom a press of the button unloads: whoever holds weights or a session, works for nobody and is not pinned. */
-export function idleExperts(experts: readonly ExpertView[]): readonly string[] {
+/**
+ * Whom a press of the button unloads: whoever holds weights or a session, works for nobody and is not pinned. Not the
+ * router's own (`senses`), which no request brings back.
+ */
+export function idleExperts(experts: readonly ExpertView[], senses: readonly string[]): readonly string[] {
   return experts
-    .filter(
-      ({ state, leases, pinned }) => (state === 'resident' || state === 'parked') && leases === 0 && !pinned,
-    )
+    .filter(({ state }) => state === 'resident' || state === 'parked')
+    .filter(({ id, leases, pinned }) => leases === 0 && !pinned && !senses.includes(id))
     .map(({ id }) => id);
 }
 

@@ -5,12 +5,12 @@
 import { copyFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Static, Type } from 'typebox';
+import { readKept, writeKept } from '../../kept-file.ts';
 import { checker } from '../../validation.ts';
 import { type Command, CommandIdSchema, checkCommand, MAX_LIFE_SECONDS } from '../documents/command.ts';
 import { readJson } from '../documents/json.ts';
 import { COMMAND_STATES, type CommandState } from '../documents/shapes.ts';
 import { type CommandMemory, type CommandResult, NO_COMMANDS, settle } from '../trust/admit-command.ts';
-import { readKept, writeKept } from '../trust/kept-file.ts';
 
 /** In the state directory. */
 export const COMMANDS_FILE = join('fleet', 'commands.json');

@@ -5,12 +5,12 @@
 import { join } from 'node:path';
 import { type Static, Type } from 'typebox';
 import { AgentError } from '../../errors.ts';
+import { readKept, writeKept } from '../../kept-file.ts';
 import { checker } from '../../validation.ts';
 import { checkDesired, type Desired, type FleetPolicy, PolicySchema } from '../documents/desired.ts';
 import { type JsonLimits, readJson } from '../documents/json.ts';
-import { readDocument } from '../documents/reading.ts';
+import { isFor, type Reader, readDocument } from '../documents/reading.ts';
 import { type DesiredMemory, NO_DESIRED } from '../trust/admit-desired.ts';
-import { readKept, writeKept } from '../trust/kept-file.ts';
 import { overlayOf } from './overlay.ts';
 import type { Overlay } from './ports.ts';
 
@@ -84,14 +84,17 @@ type KeptFile = Static<typeof FileSchema>;
 const check = checker(FileSchema, { subject: FILE });
 
 /**
- * What is kept; nothing where no file is. Throws AgentError `bad_memory` for one that is damaged: to forget it would let
+ * What is kept; nothing where no file is, or one that came with the disk of another device, whose documents and
+ * generations are not this one's. Throws AgentError `bad_memory` for one that is damaged: to forget it would let
  * an old document in.
  */
-function loadKept(stateDir: string): KeptDesired {
+function loadKept(stateDir: string, reader: Reader): KeptDesired {
   const path = join(stateDir, FILE);
   try {
     const text = readKept(path);
-    return text === null ? NOTHING_KEPT : keptOf(text);
+    const kept = text === null ? NOTHING_KEPT : keptOf(text);
+    const isOwn = [kept.current, kept.next].every((one) => one === null || isFor(one.document.aud, reader));
+    return isOwn ? kept : NOTHING_KEPT;
   } catch (cause) {
     throw damaged(path, cause);
   }
@@ -135,8 +138,8 @@ export class Keeping {
   }
 
   /** Throws AgentError `bad_memory`. */
-  load(): void {
-    this.#value = loadKept(this.#stateDir);
+  load(reader: Reader): void {
+    this.#value = loadKept(this.#stateDir, reader);
   }
 
   /** Throws AgentError `not_kept`, retryable; then all is as it was. */
@@ -166,9 +169,9 @@ export class Keeping {
  * What counts over the configuration when the agent starts. null where there is nothing, or where it is damaged: the
  * device then serves by its own configuration, and the twin says so.
  */
-export function keptOverlay(stateDir: string): Overlay | null {
+export function keptOverlay(stateDir: string, reader: Reader): Overlay | null {
   try {
-    const { current, policy } = loadKept(stateDir);
+    const { current, policy } = loadKept(stateDir, reader);
     return overlayOf(current?.document ?? null, policy);
   } catch (error) {
     if (error instanceof AgentError) return null;

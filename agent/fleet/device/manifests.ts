@@ -1,13 +1,7 @@
 /** What is in packages that are to come: their manifests, each believed only if it has the digest that was asked for. */
-import { findFetched } from '../../catalog/fetch.ts';
+import { fetchedPackages } from '../../catalog/fetched.ts';
 import type { Manifest } from '../../catalog/manifest.ts';
-import {
-  MANIFEST_NAME,
-  MAX_MANIFEST_BYTES,
-  parseManifest,
-  readPackage,
-  sha256,
-} from '../../catalog/package.ts';
+import { MANIFEST_NAME, MAX_MANIFEST_BYTES, parseManifest, sha256 } from '../../catalog/package.ts';
 import { opener } from '../../catalog/source.ts';
 import { AgentError } from '../../errors.ts';
 import type { DesiredExpert } from '../documents/desired.ts';
@@ -41,7 +35,7 @@ export async function readManifests(
   const waiting = experts.values();
   const look = async (): Promise<void> => {
     for (const expert of waiting) {
-      const one = (await fetched(expert, installDir)) ?? (await fromSources(expert, patience));
+      const one = fetched(expert, installDir) ?? (await fromSources(expert, patience));
       signal.throwIfAborted();
       if (one !== null) found.set(expert.id, one);
     }
@@ -50,16 +44,9 @@ export async function readManifests(
   return found;
 }
 
-async function fetched({ id, digest }: DesiredExpert, installDir: string): Promise<FoundManifest | null> {
-  const found = await findFetched(installDir, id, (directory) => {
-    try {
-      const read = readPackage(directory);
-      return read.digest === hexOf(digest) ? read : null;
-    } catch {
-      return null;
-    }
-  });
-  return found === null ? null : { manifest: found.manifest, isFetched: true };
+function fetched({ id, digest }: DesiredExpert, installDir: string): FoundManifest | null {
+  const found = fetchedPackages(installDir, id).find((one) => one.digest === hexOf(digest));
+  return found === undefined ? null : { manifest: found.manifest, isFetched: true };
 }
 
 /** null where no source gave it: that may be mended, so it is no reason against a document. */

@@ -2,14 +2,14 @@
  * A device in its fleet. What comes over the link goes to its twin (the desired document) or its orders (commands); the
  * drain delivers records beside them. Nothing here knows how the link is made, or what an agent is.
  */
-import type { Link } from '../link.ts';
+import type { Link, Received } from '../link.ts';
 
 /** One who hears of a topic, and is told when there is a link, and when the agent may have changed. */
 export interface Hearer {
   /** Takes up what an earlier process left unfinished. */
   start(): Promise<void>;
   stop(): void;
-  receive(payload: Uint8Array, retained: boolean): Promise<void>;
+  receive(payload: Uint8Array, received: Received): Promise<void>;
   onUp(): void;
   changed(): void;
 }
@@ -35,7 +35,9 @@ export class Member {
     const { link, hearers, drain, session } = this.#options;
     for (const hearer of hearers.values()) await hearer.start();
     this.#ends = [
-      link.onMessage((topic, payload, { retain }) => hearers.get(topic)?.receive(payload, retain)),
+      link.onMessage((topic, payload, received) =>
+        isTakenBack(payload) ? undefined : hearers.get(topic)?.receive(payload, received),
+      ),
       link.onUp(() => this.#each((hearer) => hearer.onUp())),
     ];
     drain.start();
@@ -58,4 +60,9 @@ export class Member {
   #each(work: (hearer: Hearer) => void): void {
     for (const hearer of this.#options.hearers.values()) work(hearer);
   }
+}
+
+/** Who takes away what a broker keeps sends nothing in its place (MQTT 3.1.1, 3.3.1.3); that is no order. */
+function isTakenBack(payload: Uint8Array): boolean {
+  return payload.byteLength === 0;
 }

@@ -4,6 +4,7 @@ import type { Clock } from '../../ports.ts';
 import type { ExpertView } from '../../service.ts';
 import type { ExpertId, Failure } from '../../types.ts';
 import type { Command } from '../documents/command.ts';
+import { isFor } from '../documents/reading.ts';
 import type { CommandResult } from '../trust/admit-command.ts';
 import { type Circumstances, SKEW_MS, type Trust } from '../trust/trust.ts';
 import type { Held } from './kept-commands.ts';
@@ -140,13 +141,18 @@ export class Experts {
   }
 }
 
-/** How a command ends whose turn came too late, or whose keys are trusted no more; null while it is good. */
+/**
+ * How a command ends whose turn came too late, whose keys are trusted no more, or that another device was given, on a disk
+ * that was copied; null while it is good.
+ */
 export function lapsed(
   { command, signers }: Held,
   { ring }: Trust,
   circumstances: Circumstances,
 ): End | null {
-  const { nowMs, clockTrusted } = circumstances;
+  const { device, nowMs, clockTrusted } = circumstances;
+  if (!isFor(command.aud, circumstances))
+    return { state: 'CANCELED', reason: 'wrong_audience', detail: `it is not for "${device}"` };
   if (clockTrusted && nowMs >= command.exp * 1_000 + SKEW_MS)
     return {
       state: 'TIMED_OUT',

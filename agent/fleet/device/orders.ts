@@ -9,6 +9,7 @@ import type { Clock } from '../../ports.ts';
 import type { FleetPolicy } from '../documents/desired.ts';
 import { type Reason, Refused } from '../documents/refused.ts';
 import type { CommandState } from '../documents/shapes.ts';
+import type { Received } from '../link.ts';
 import { admitCommand, type CommandResult, type CommandVerdict } from '../trust/admit-command.ts';
 import { PAYLOADS, readEnvelope } from '../trust/dsse.ts';
 import { admitKeysMessage, type Circumstances, type Trust } from '../trust/trust.ts';
@@ -17,6 +18,7 @@ import { type Redaction, redactText } from './diagnostics-redaction.ts';
 import { type Held, KeptCommands } from './kept-commands.ts';
 import type { Hearer } from './member.ts';
 import { type End, type ExpertHeld, Experts, endOf, lapsed, SUCCEEDED } from './orders-experts.ts';
+import { Replies, type ReplyTo } from './orders-replies.ts';
 import type { Device } from './ports.ts';
 import { Outgoing, type Said } from './results.ts';
 
@@ -36,6 +38,10 @@ export interface OrdersOptions {
   };
   /** Resolves when the broker has it; rejects with `not_connected` or `link_lost`, or because the broker refuses. */
   readonly publish: (name: 'res', body: string, retain: boolean) => Promise<void>;
+  /** As `publish`, to where an answer is wanted besides, not retained. */
+  readonly reply: (to: ReplyTo, body: string) => Promise<void>;
+  /** First levels of the topics of the fleet. */
+  readonly root: string;
   /** The policy counts over that of the desired document from now on. */
   readonly setPolicy: (policy: FleetPolicy) => Promise<void>;
   readonly clock: Clock;
@@ -58,6 +64,7 @@ const ANSWER_NOT_KEPT = {
 export class Orders implements Hearer {
   readonly #options: OrdersOptions;
   readonly #kept: KeptCommands;
+  readonly #replies: Replies;
   readonly #outgoing: Outgoing;
   readonly #experts: Experts;
   /** Accepted, in their order, and not begun. */
@@ -66,12 +73,20 @@ export class Orders implements Hearer {
   #isStopped = false;
   readonly #refused = new Map<Reason, number>();
   readonly #noted = new Set<string>();
+  #isUnansweredTold = false;
 
   constructor(options: OrdersOptions) {
     this.#options = options;
     this.#kept = new KeptCommands(options.stateDir);
+    this.#replies = new Replies({
+      root: options.root,
+      device: () => options.circumstances().device,
+      publish: options.reply,
+      onUnanswered: (why) => this.#unanswered(why),
+    });
     this.#outgoing = new Outgoing({
       publish: (body) => options.publish('res', body, false),
+      sayElsewhere: (said, bodies) => this.#replies.say(said, bodies),
       onSent: ({ id, state }) => this.#sent(id, state),
       onLost: ({ id, state }, why) => options.log.warn({ order: id, state, why }, 'a result was not sent'),
     });
@@ -129,17 +144,18 @@ export class Orders implements Hearer {
    * Resolves when the command is on the disk, or it is none. Rejects with a retryable AgentError where it could not
    * be stored: then it was not taken, and the broker must send it again.
    */
-  async receive(payload: Uint8Array, retained: boolean): Promise<void> {
+  async receive(payload: Uint8Array, received: Received): Promise<void> {
     if (this.#isStopped) throw notStored('this device restarts', null);
     const { trust, circumstances } = this.#options;
     if (isOfKeys(payload)) return this.#takeKeys(payload);
     const before = trust.current();
-    const verdict = admitCommand(this.#kept.memory, payload, retained, before, circumstances());
+    const verdict = admitCommand(this.#kept.memory, payload, received.retain, before, circumstances());
     this.#keepTrust(before, verdict.trust);
     switch (verdict.verdict) {
       case 'run':
-        return this.#accept(verdict);
+        return this.#accept(verdict, received);
       case 'repeat':
+        this.#replies.remember(verdict.result.id, received);
         void this.#outgoing.send(verdict.result);
         return;
       case 'refuse':
@@ -174,13 +190,17 @@ export class Orders implements Hearer {
     }
   }
 
-  #accept({ memory, command, signers }: Extract<CommandVerdict, { verdict: 'run' }>): void {
+  #accept(
+    { memory, command, signers }: Extract<CommandVerdict, { verdict: 'run' }>,
+    received: Received,
+  ): void {
     const held: Held = { command, signers };
     try {
       this.#kept.accept(memory, held);
     } catch (cause) {
       throw notStored('a command could not be stored', cause);
     }
+    this.#replies.remember(command.id, received);
     this.#say({ id: command.id, state: 'ACCEPTED', reason: null, detail: null }, command.type);
     this.#line.push(held);
     void this.#work();
@@ -256,8 +276,7 @@ export class Orders implements Hearer {
 
   #diagnose(args: Parameters<typeof diagnose>[0]): string {
     const { device, circumstances } = this.#options;
-    const redaction = this.#redaction();
-    return diagnose(args, { device, atMs: circumstances().nowMs, refused: this.refused(), redaction });
+    return diagnose(args, { device, atMs: circumstances().nowMs, redaction: this.#redaction() });
   }
 
   /** That it succeeds is said before: this process says nothing afterwards. */
@@ -306,6 +325,14 @@ export class Orders implements Hearer {
   #sent(id: string, state: CommandState): void {
     this.#kept.sent(id, state);
     if (this.#outgoing.isEmpty) this.#persist(() => this.#kept.flush());
+  }
+
+  /** Anybody may repeat a command with a topic of his own: the log has one line. */
+  #unanswered(why: string): void {
+    if (this.#isUnansweredTold) return;
+    this.#isUnansweredTold = true;
+    const fields = { why: redactText(why, this.#redaction()) };
+    this.#options.log.warn(fields, 'a command is answered on "res" alone, and not at its response topic');
   }
 
   /** The disk may be full: what is in memory counts as long as this process, and goes to the disk with the next. */

@@ -24,14 +24,15 @@ export function hexOf(digest: string): string {
   return digest.slice(digest.indexOf(':') + 1);
 }
 
-function configured({ id, version, digest, sources, pinned }: DesiredExpert): ConfiguredExpert {
+function configured({ id, version, digest, sources, pinned, canary }: DesiredExpert): ConfiguredExpert {
   const sha256 = hexOf(digest);
-  return { id, version, sources: sources.map((uri) => ({ uri, sha256 })), pinned: pinned ?? false };
+  const expert = { id, version, sources: sources.map((uri) => ({ uri, sha256 })), pinned: pinned ?? false };
+  return canary === undefined ? expert : { ...expert, canary };
 }
 
 /**
- * The configuration that counts. What a document cannot say of an expert (`fallback`, `contextTokens`) stays as the
- * configuration has it, and so do experts that the fleet does not name. What it names is here, `without` or not.
+ * The configuration that counts. What a document cannot say of an expert (`fallback`, `contextTokens`), or does not
+ * (`canary`), stays as the configuration has it, and so do experts that the fleet does not name. What it names is here, `without` or not.
  */
 export function overlaid(config: Config, { experts, remove, policy, budget }: Overlay): Config {
   const said = new Map(experts.map((one) => [one.id, one]));

@@ -6,10 +6,19 @@ import type { KeptDesired } from './kept-desired.ts';
 
 /**
  * How far the newest admitted document is: `Idle`, there is none; `Applying`, it is kept and nothing is done yet;
- * `Fetching`, it counts, and experts are still to come; `Applied`, every expert is here with its digest; `Refused` and
- * `Failed`, it does not count, and the one before it still does.
+ * `Fetching`, it counts, and experts are still to come; `Proving`, all are here, and some prove themselves beside those
+ * whose place they are to take; `RolledBack`, one of them did not, and the old one stays; `Applied`, every expert is in use
+ * with its digest; `Refused` and `Failed`, it does not count, and the one before it still does.
  */
-export type Phase = 'Idle' | 'Applying' | 'Fetching' | 'Applied' | 'Refused' | 'Failed';
+export type Phase =
+  | 'Idle'
+  | 'Applying'
+  | 'Fetching'
+  | 'Proving'
+  | 'RolledBack'
+  | 'Applied'
+  | 'Refused'
+  | 'Failed';
 
 export type ConditionType =
   /** Every expert that is wanted is here. `false` while some are not; missing where no document counts. */
@@ -88,7 +97,7 @@ export function differences({ kept, experts }: Pick<Situation, 'kept' | 'experts
   return [...missing.map(({ id }) => id), ...unwanted];
 }
 
-function phaseOf(situation: Situation): Phase {
+export function phaseOf(situation: Pick<Situation, 'kept' | 'experts' | 'remarks'>): Phase {
   const { kept, remarks } = situation;
   if (remarks.has('MemoryDamaged')) return 'Failed';
   if (kept.next !== null) {
@@ -96,8 +105,27 @@ function phaseOf(situation: Situation): Phase {
     return kept.turnedDown.state === 'REJECTED' ? 'Refused' : 'Failed';
   }
   if (kept.current === null) return 'Idle';
-  return differences(situation).length === 0 ? 'Applied' : 'Fetching';
+  const ids = differences(situation);
+  if (ids.length === 0) return 'Applied';
+  const rollouts = situation.experts
+    .filter(({ id }) => ids.includes(id))
+    .map(({ rollout }) => rollout?.phase);
+  if (rollouts.includes('rolledBack')) return 'RolledBack';
+  const areAllProving =
+    rollouts.length === ids.length && rollouts.every((phase) => PROVING.includes(phase ?? ''));
+  return areAllProving ? 'Proving' : 'Fetching';
 }
+
+/** Phases of the view of a rollout, in the words of reports. */
+const ROLLOUT_PHASES = {
+  fetching: 'DOWNLOADING',
+  failed: 'FAILED',
+  selfTest: 'SELFTEST',
+  probation: 'PROBATION',
+  committed: 'COMMITTED',
+  rolledBack: 'ROLLED_BACK',
+} as const;
+const PROVING: readonly string[] = ['selfTest', 'probation', 'committed'];
 
 function conditionsOf(situation: Situation): Told['conditions'] {
   const { kept, unsized, remarks, device, enrolledAs, clockTrusted } = situation;
@@ -130,7 +158,10 @@ function readiness(situation: Situation): Told['conditions'] {
   const ids = differences(situation);
   if (ids.length === 0)
     return [condition('ExpertsReady', 'true', { reason: 'all_here', message: 'every expert is here' })];
-  const error = situation.experts.find(({ id, error }) => ids.includes(id) && error !== null)?.error ?? null;
+  const errors = situation.experts
+    .filter(({ id }) => ids.includes(id))
+    .map(({ error, rollout }) => rollout?.error ?? error);
+  const error = errors.find((one) => one !== null) ?? null;
   const message = `${ids.join(', ')}: ${error?.message ?? 'not as wanted yet'}`;
   return [condition('ExpertsReady', 'false', { reason: error?.code ?? 'under_way', message })];
 }
@@ -154,11 +185,11 @@ function expertsOf({ kept, experts }: Situation): ReportedExpert[] {
   const isOther = ({ id }: ExpertView): boolean => !wanted.has(id);
   return [...experts.filter(({ id }) => wanted.has(id)), ...experts.filter(isOther)]
     .slice(0, MAX_EXPERTS)
-    .map(({ id, version, state, files }) => ({
+    .map(({ id, version, state, files, rollout }) => ({
       id,
       version,
       digest: files == null ? null : `sha256:${files.digest}`,
       state,
-      phase: null,
+      phase: rollout == null ? null : ROLLOUT_PHASES[rollout.phase],
     }));
 }

@@ -62,8 +62,10 @@ function jsonBytes(character: string): number {
 }
 
 export interface OutgoingOptions {
-  /** Resolves when the broker has it. */
+  /** To `res`. Resolves when the broker has it. */
   readonly publish: (body: string) => Promise<void>;
+  /** The broker has all of it: now it may be said elsewhere too, before what comes after it. Never rejects. */
+  readonly sayElsewhere: (said: Said, bodies: readonly string[]) => Promise<void>;
   /** The broker has all of it. */
   readonly onSent: (said: Said) => void;
   /** It will never be sent: the broker refuses it, or too much waits. */
@@ -78,8 +80,13 @@ interface Letter {
   readonly settled: () => void;
 }
 
-/** After any other nothing comes. */
 const GOING: ReadonlySet<CommandState> = new Set(['ACCEPTED', 'IN_PROGRESS']);
+
+/** Nothing comes after it. */
+export function isLastWord(state: CommandState): boolean {
+  return !GOING.has(state);
+}
+
 /** Failures of the connection, after which the same message is sent again. */
 const LINK_FAILURES: ReadonlySet<string> = new Set(['not_connected', 'link_lost']);
 
@@ -125,7 +132,7 @@ export class Outgoing {
   /** The same is about to be said, or the last word of this command: it is repeated while the link is down. */
   #isWaiting({ id, state }: Said): boolean {
     return this.#waiting.some(
-      ({ said }) => said.id === id && (said.state === state || !GOING.has(said.state)),
+      ({ said }) => said.id === id && (said.state === state || isLastWord(said.state)),
     );
   }
 
@@ -156,6 +163,7 @@ export class Outgoing {
       if (this.#remove(letter)) this.#options.onLost(said, message);
       return true;
     }
+    await this.#options.sayElsewhere(said, bodies);
     if (this.#remove(letter)) this.#options.onSent(said);
     return true;
   }

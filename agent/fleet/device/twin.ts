@@ -9,7 +9,15 @@ import { admitDesired, type DesiredVerdict } from '../trust/admit-desired.ts';
 import type { Circumstances, Trust } from '../trust/trust.ts';
 import { Keeping } from './kept-desired.ts';
 import type { Hearer } from './member.ts';
-import { type ConditionType, differences, type Remark, type Situation, toldOf } from './reported.ts';
+import {
+  type ConditionType,
+  differences,
+  type Phase,
+  phaseOf,
+  type Remark,
+  type Situation,
+  toldOf,
+} from './reported.ts';
 import { Reporter } from './reporter.ts';
 import { diskOf, Taking, type TakingOptions } from './taking.ts';
 
@@ -60,7 +68,7 @@ export class Twin implements Hearer {
   /** Begins to take what an earlier process has kept and not taken; does not wait for the end of it. */
   async start(): Promise<void> {
     try {
-      this.#kept.load();
+      this.#kept.load(this.#options.circumstances());
       this.#taking.begin();
     } catch (error) {
       if (!(error instanceof AgentError)) throw error;
@@ -86,9 +94,16 @@ export class Twin implements Hearer {
     this.#reporter.changed();
   }
 
-  /** Messages that were not followed, by their reason, since the start. */
-  refusals(): ReadonlyMap<Reason, number> {
-    return this.#counts;
+  /** Messages that were not followed, by their reason, since the start; a document that is known is none of them. */
+  refused(): Readonly<Record<string, number>> {
+    return Object.fromEntries(this.#counts);
+  }
+
+  /** As it is reported, for who asks the device itself. */
+  standing(): { readonly genSeen: number; readonly genApplied: number; readonly phase: Phase } {
+    const kept = this.#kept.value;
+    const phase = phaseOf({ kept, experts: this.#options.device.experts(), remarks: this.#remarks });
+    return { genSeen: kept.memory.gen, genApplied: kept.completeGen, phase };
   }
 
   /**
@@ -149,12 +164,12 @@ export class Twin implements Hearer {
   #turnAway(verdict: TurnedAway, payload: Uint8Array): void {
     const { reason, message, hint, retryAtMs } = verdict;
     if (retryAtMs !== null) this.#waitFor(retryAtMs, payload);
-    this.#counts.set(reason, (this.#counts.get(reason) ?? 0) + 1);
     // A broker repeats what it retains in every session: so this is the newest word, and nothing is wrong with it.
     if (reason === 'same_generation') {
       for (const type of ['DesiredRefused', 'DesiredIgnored', 'Forked'] as const) this.#remarks.delete(type);
       return;
     }
+    this.#counts.set(reason, (this.#counts.get(reason) ?? 0) + 1);
     this.#remark(typeOf(verdict), reason, message);
     if (this.#told.has(reason)) return;
     this.#told.add(reason);

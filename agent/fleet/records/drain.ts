@@ -23,7 +23,10 @@ export interface DrainOptions {
     readonly ack: string;
     readonly collector: string;
   };
-  /** What was refused, or could not be sent: a kind of trouble once, until something is acknowledged again. */
+  /**
+   * What was refused: each kind once, since anybody may send it again and again. What could not be sent: a kind once,
+   * until something is acknowledged again.
+   */
   readonly report: (failure: Failure) => void;
   /** A collector has come, or come back: who greets it now is known there on every broker. */
   readonly onCollector?: () => void;
@@ -43,7 +46,8 @@ export interface DrainHealth {
   readonly batchesSent: number;
   readonly batchesRepeated: number;
   readonly acknowledged: number;
-  readonly acksRefused: number;
+  /** Acknowledgements, and words about the collector, that were not followed: how many, by the code of the failure. */
+  readonly refused: Readonly<Record<string, number>>;
   /** Wall clock of the last acknowledgement that said something new; null: none. */
   readonly lastAckMs: number | null;
 }
@@ -70,7 +74,8 @@ export class Drain {
   #alarm: { readonly atMs: number; readonly cancel: () => void } | null = null;
   #ends: readonly (() => void)[] = [];
   readonly #reported = new Set<string>();
-  #counts = { sent: 0, repeated: 0, acknowledged: 0, refused: 0 };
+  readonly #refused = new Map<string, number>();
+  #counts = { sent: 0, repeated: 0, acknowledged: 0 };
   #lastAckMs: number | null = null;
 
   constructor(options: DrainOptions) {
@@ -84,7 +89,7 @@ export class Drain {
     this.#running = true;
     const { link, outbox } = this.#options;
     this.#ends = [
-      link.onMessage((topic, payload) => this.#take(topic, payload)),
+      link.onMessage((topic, payload, { retain }) => this.#take(topic, payload, retain)),
       link.onUp(() => this.#restart()),
       link.onDown(() => this.#pause()),
       outbox.onMore(() => this.#wake(this.#options.lingerMs ?? lingerMs)),
@@ -101,7 +106,7 @@ export class Drain {
   }
 
   health(): DrainHealth {
-    const { sent, repeated, acknowledged, refused } = this.#counts;
+    const { sent, repeated, acknowledged } = this.#counts;
     const spans = this.#options.outbox.pending();
     return {
       state: this.#state(),
@@ -109,7 +114,7 @@ export class Drain {
       batchesSent: sent,
       batchesRepeated: repeated,
       acknowledged,
-      acksRefused: refused,
+      refused: Object.fromEntries(this.#refused),
       lastAckMs: this.#lastAckMs,
     };
   }
@@ -122,12 +127,14 @@ export class Drain {
 
   // ---- what comes in ------------------------------------------------------------------------------------------
 
-  #take(topic: string, payload: Uint8Array): undefined {
+  #take(topic: string, payload: Uint8Array, isRetained: boolean): undefined {
     const { ack, collector } = this.#options.topics;
     if (topic !== ack && topic !== collector) return undefined;
+    // Somebody took away what the broker kept: that says nothing.
+    if (payload.byteLength === 0) return undefined;
     try {
       if (topic === ack) this.#acknowledge(readAck(payload));
-      else this.#meet(readCollectorStatus(payload));
+      else this.#meet(readCollectorStatus(payload), isRetained);
     } catch (error) {
       this.#refuse(toFailure(error));
     }
@@ -135,8 +142,10 @@ export class Drain {
   }
 
   /** Collectors repeat their word; one that connected anew may have lost what it had not yet kept. */
-  #meet(status: CollectorStatus): void {
+  #meet(status: CollectorStatus, isRetained: boolean): void {
     const before = this.#collector;
+    // A goodbye of an earlier connection. What the broker kept is its newest word, whatever the clocks say.
+    if (!isRetained && isOfEarlier(status, before)) return;
     this.#collector = status.online ? status : null;
     if (!status.online) return this.#pause();
     if (before !== null && before.sinceMs !== undefined && before.sinceMs === status.sinceMs) return;
@@ -150,7 +159,7 @@ export class Drain {
     if (current === null) return;
     const pending = outbox.pending();
     const verdict = this.#window.acknowledged(ack, pending, current, clock.nowMs());
-    if (verdict.kind === 'refused') return this.#refuse(refusal(verdict.reason, ack));
+    if (verdict.kind === 'refused') return this.#dispute(ack, current, verdict.reason);
     if (verdict.kind === 'accepted') {
       const { epoch, high } = verdict.released;
       const first = pending.find((span) => span.epoch === epoch)?.first ?? high + 1;
@@ -162,9 +171,25 @@ export class Drain {
     this.#wake(0);
   }
 
+  /**
+   * A collector knows of this epoch, or of a later one, what this device never sent. The word may be forged or meant for
+   * another device with this name; or this device has lost all that it knew of its epochs, has no clock, and gives them
+   * again. Then what it sends would have the keys of other records, and be dropped there as known. So it takes a later
+   * name while that costs nothing: as long as nothing of the epoch was sent. What arrived under two names would be there
+   * twice, and whoever may write to the topic could bring that about. The last acknowledgement is retained, so a device
+   * that forgot everything hears it before it sends.
+   */
+  #dispute(ack: Ack, current: number, reason: string): void {
+    const mayRenew = ack.epoch >= current && !this.#window.hasSent(current);
+    if (!mayRenew || !this.#options.outbox.renew(ack.epoch)) return this.#refuse(refusal(reason, ack));
+    this.#refuse(renewal(ack, current));
+    this.#restart();
+  }
+
   #refuse(failure: Failure): void {
-    this.#counts.refused += 1;
-    this.#report(failure);
+    const count = (this.#refused.get(failure.code) ?? 0) + 1;
+    this.#refused.set(failure.code, count);
+    if (count === 1) this.#options.report(failure);
   }
 
   // ---- what goes out ------------------------------------------------------------------------------------------
@@ -216,7 +241,8 @@ export class Drain {
     const packed = await this.#pack(order);
     if (generation !== this.#generation) return true;
     if (packed === null) {
-      this.#window.cancel(order);
+      // A hole of somebody else's epoch is not explained here, and holds nothing up.
+      if (this.#window.cancel(order)) return true;
       this.#wake(retryMs);
       return false;
     }
@@ -273,6 +299,19 @@ export class Drain {
     this.#reported.add(failure.code);
     this.#options.report(failure);
   }
+}
+
+/** A goodbye of a connection before the one that is known. */
+function isOfEarlier({ online, sinceMs }: CollectorStatus, known: CollectorStatus | null): boolean {
+  return !online && sinceMs !== undefined && known?.sinceMs !== undefined && sinceMs < known.sinceMs;
+}
+
+function renewal({ epoch, hw }: Ack, current: number): Failure {
+  return new AgentError(
+    'epoch_renewed',
+    `A collector has ${epoch}:${hw}, which this device never sent: what waits of ${current} goes under a later epoch.`,
+    { hint: 'Either its state was lost while it had no clock, or another device has its name.' },
+  ).toFailure();
 }
 
 function refusal(reason: string, { epoch, hw }: Ack): Failure {

@@ -129,10 +129,17 @@ export class Window {
     return true;
   }
 
-  /** An order cannot be filled: it is forgotten. */
-  cancel(order: Order): void {
-    if (this.#isQuestion(order)) this.#question = null;
+  /** An order cannot be filled: it is forgotten. True: it was an explanation (2), and nothing waits for that here. */
+  cancel(order: Order): boolean {
+    const explains = this.#isQuestion(order);
+    if (explains) this.#question = null;
     this.#forget(order.id);
+    return explains;
+  }
+
+  /** Whether this process has sent anything of an epoch. */
+  hasSent(epoch: number): boolean {
+    return this.#sent.has(epoch);
   }
 
   /** `pending` as for `next`, `current` the epoch of this process. */

@@ -89,6 +89,8 @@ const SESSION_EXPIRY_SECONDS = 7 * 24 * 3_600;
 const MAX_PACKET_BYTES = 1_048_576;
 const MAX_IN_FLIGHT = 16;
 const MOST_WAITING = 64;
+/** A broker that means harm makes up topics. */
+const MOST_TOLD = 64;
 
 export class Session implements Link, Subscriptions {
   readonly #options: SessionOptions;
@@ -118,7 +120,7 @@ export class Session implements Link, Subscriptions {
     this.#topics = new Set(options.topics);
     this.#inbound = new Inbound({
       mostWaiting: MOST_WAITING,
-      onFailed: (topic, failure) => this.#warnOfMessage(topic, failure),
+      onFailed: (topic, failure) => this.#warnOfMessage(topic, failure, 'a message could not be dealt with'),
     });
   }
 
@@ -317,11 +319,11 @@ export class Session implements Link, Subscriptions {
   }
 
   /** Once for each kind and connection: whoever sends what is refused may send a lot of it. */
-  #warnOfMessage(topic: string, { code, hint }: AgentError): void {
+  #warnOfMessage(topic: string, { code, hint }: AgentError, message: string): void {
     const words = `${topic} ${code}`;
-    if (this.#toldOfMessages.has(words)) return;
+    if (this.#toldOfMessages.has(words) || this.#toldOfMessages.size >= MOST_TOLD) return;
     this.#toldOfMessages.add(words);
-    this.#options.log.warn({ topic, code, hint }, 'fleet: a message could not be dealt with');
+    this.#options.log.warn({ topic, code, hint }, `fleet: ${message}`);
   }
 
   #fall(reason: string): void {
@@ -330,7 +332,8 @@ export class Session implements Link, Subscriptions {
 
   #passOver(connection: Connection, { topic, bytes, messageId }: Skipped): void {
     this.#skipped += 1;
-    this.#warn(tooLargeHere(topic, bytes));
+    const failure = tooLargeHere(topic, bytes);
+    this.#warnOfMessage(topic, failure, failure.message);
     if (messageId !== null) connection.acknowledge(messageId);
   }
 

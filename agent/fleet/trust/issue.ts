@@ -1,6 +1,6 @@
 /** The operator's side: documents are checked as a device would, and then signed as the bytes that they are. */
-import { createPublicKey, type KeyObject, sign } from 'node:crypto';
-import { checkCommand } from '../documents/command.ts';
+import { createPublicKey, type KeyObject, randomUUID, sign } from 'node:crypto';
+import { type Command, type CommandType, checkCommand, MAX_LIFE_SECONDS } from '../documents/command.ts';
 import { checkDesired } from '../documents/desired.ts';
 import { MQTT_LIMITS, readJson } from '../documents/json.ts';
 import { checkEnrolment, checkKeySet, type Enrolment } from '../documents/keys.ts';
@@ -17,7 +17,7 @@ import {
 import { ringOf, signatureHolds } from './keyring.ts';
 import { readMinisignKey } from './minisign.ts';
 import { type PublicKey, publicKeyOf, publicTextOf } from './public-key.ts';
-import { tokenProof } from './trust.ts';
+import { SKEW_MS, tokenProof } from './trust.ts';
 
 /** Which kind of document a value is meant to be, by a field that only this kind has; null for none. */
 export function kindOf(value: unknown): PayloadKind | null {
@@ -48,14 +48,60 @@ export function unsignedEnvelope(body: Uint8Array, kind: PayloadKind): Envelope 
   return { payloadType: PAYLOADS[kind], body, signatures: [], keys: [] };
 }
 
+/** What a device shall do, as an operator says it; `args` as a command of this type has them. */
+export interface NewOrder {
+  readonly type: CommandType;
+  readonly args: Readonly<Record<string, unknown>>;
+  readonly device: string;
+}
+
+/**
+ * An order as a command, to be signed. It is good from `SKEW_MS` before `nowMs` on, for devices whose clocks are behind,
+ * until `lifeSeconds` after it.
+ *
+ * Its counter is the wall clock in ms, so that the counters of a key rise without a file that remembers them, on whatever
+ * machine the key is used. Where that clock was set back, or two commands are made in one ms, a device refuses the later
+ * one with `low_counter`; a key that has once signed a higher counter needs one that is higher still.
+ *
+ * Throws Refused where a device would refuse it in any case.
+ */
+export function newCommand({ type, args, device }: NewOrder, nowMs: number, lifeSeconds: number): Command {
+  const exp = Math.floor(nowMs / 1_000) + lifeSeconds;
+  const begin = Math.floor((nowMs - SKEW_MS) / 1_000);
+  const nbf = Math.max(begin, exp - MAX_LIFE_SECONDS);
+  return checkCommand({ v: 1, id: randomUUID(), type, args, aud: device, nbf, exp, ctr: Math.floor(nowMs) });
+}
+
+/** Whether it is an envelope, as far as its fields tell. Throws Refused for what is no JSON that devices read. */
+export function isEnvelope(bytes: Uint8Array): boolean {
+  const value = readJson(bytes);
+  return typeof value === 'object' && value !== null && 'payload' in value;
+}
+
+/** As `unsignedEnvelope`, of a desired document; throws Refused `wrong_audience` where it cannot be for this device. */
+export function unsignedDesired(bytes: Uint8Array, device: string): Envelope {
+  const value = readJson(bytes);
+  const kind = kindOf(value);
+  if (kind !== null && kind !== 'desired')
+    throw new Refused('wrong_type', `this is no desired document, but one of the kind "${kind}"`);
+  const { aud } = checkDesired(value);
+  const names = typeof aud === 'string' ? [aud] : aud;
+  // Only the device knows of which groups it is.
+  if (!names.some((name) => name === device || name.startsWith('group:')))
+    throw new Refused(
+      'wrong_audience',
+      `"aud" is "${names.join('", "')}", and not "${device}"`,
+      'Name this device in the document, or set the twin of the one it is for.',
+    );
+  return unsignedEnvelope(bytes, 'desired');
+}
+
 /**
  * What a file holds that is to be signed: a document, or an envelope that gets one more signature. Throws Refused
  * where a device would refuse the document, `wrong_type` for what nobody signs.
  */
 export function envelopeToSign(bytes: Uint8Array): Envelope {
-  const value = readJson(bytes);
-  if (typeof value !== 'object' || value === null || !('payload' in value))
-    return unsignedEnvelope(bytes, needSignable(kindOf(value)));
+  if (!isEnvelope(bytes)) return unsignedEnvelope(bytes, needSignable(kindOf(readJson(bytes))));
   const envelope = readEnvelope(bytes);
   const kind = (Object.keys(PAYLOADS) as PayloadKind[]).find((one) => PAYLOADS[one] === envelope.payloadType);
   const { signatures, keys } = envelope;

@@ -3,10 +3,10 @@ import { mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Static, Type } from 'typebox';
 import { AgentError } from '../../errors.ts';
+import { writeKept } from '../../kept-file.ts';
 import { checker } from '../../validation.ts';
 import { readJson } from '../documents/json.ts';
 import { KeySetSchema } from '../documents/keys.ts';
-import { writeKept } from './kept-file.ts';
 import { type Keyring, ringOf } from './keyring.ts';
 import { isToken, NO_TRUST, type Trust } from './trust.ts';
 

@@ -2,9 +2,10 @@
  * Tensors as bytes (the protocol's binary tensor data extension): little-endian, row by row; BYTES as a length of four
  * bytes before each string. Every machine that expertd runs on is little-endian.
  */
+
+import { checkText, Misfit } from '../../elements.ts';
 import type { Elements, ElementType } from '../../ports.ts';
 import { bytesPerElement, isNumericType, viewElements } from '../../tensors.ts';
-import { checkText, Misfit } from './elements.ts';
 
 const LENGTH_BYTES = 4;
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });

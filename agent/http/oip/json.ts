@@ -1,20 +1,11 @@
-/**
- * JSON of the Open Inference Protocol. INT64 and UINT64 reach beyond what a JSON number is read as, so whole numbers
- * that would be rounded are read, and written, digit by digit.
- */
+/** JSON of the Open Inference Protocol: whole numbers that would be rounded are read, and written, digit by digit. */
 import type { FastifyInstance } from 'fastify';
+import { exactly } from '../../elements.ts';
 import type { Elements, ElementType } from '../../ports.ts';
 import { FieldError } from '../errors.ts';
 
 /** Reads a text. Throws fastify's error for what is not JSON, or would set a prototype. */
 export type ReadJson = (text: string) => unknown;
-
-type Reviver = (key: string, value: unknown, context: { readonly source?: string }) => unknown;
-const parseWithSources = JSON.parse as (text: string, reviver: Reviver) => unknown;
-
-/** As many digits as may be more than a float64 holds; up to 21, no 64-bit number has more. */
-const LONG_NUMBER = /\d{16}/;
-const WHOLE_64_BITS = /^-?\d{16,20}$/;
 
 /** A reader that gives whole numbers of 64 bits as bigints where a number would not be exact. */
 export function jsonReader(app: FastifyInstance): ReadJson {
@@ -27,13 +18,8 @@ export function jsonReader(app: FastifyInstance): ReadJson {
     });
     if (read === undefined) throw new RangeError('the parser of fastify did not answer at once');
     if (read.error !== null) throw read.error;
-    return LONG_NUMBER.test(text) ? parseWithSources(text, exactly) : read.value;
+    return exactly(text, read.value);
   };
-}
-
-function exactly(_key: string, value: unknown, { source = '' }: { readonly source?: string }): unknown {
-  if (typeof value !== 'number' || Number.isSafeInteger(value) || !WHOLE_64_BITS.test(source)) return value;
-  return BigInt(source);
 }
 
 /**

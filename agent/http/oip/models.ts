@@ -4,11 +4,11 @@
  * speak of it.
  */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { metadataOf } from '../../datatypes.ts';
 import { AgentError } from '../../errors.ts';
 import type { ExpertView } from '../../service.ts';
 import { AUTO, type Dispatch, hangUpSignal, replyHeaders } from '../dispatch.ts';
 import { RAW, rawBody } from '../routes.ts';
-import { metadataOf } from './datatypes.ts';
 import { jsonReader, type ReadJson } from './json.ts';
 import { findModel, findTensorModel, type ModelPath } from './lookup.ts';
 import { inferReply } from './reply.ts';

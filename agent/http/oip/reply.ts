@@ -1,7 +1,8 @@
 /** The reply to an inference request: JSON, and behind it the outputs that were asked for as bytes. */
+
+import { datatypeOf } from '../../datatypes.ts';
 import type { NamedTensor } from '../../ports.ts';
 import { bytesOf } from './binary.ts';
-import { datatypeOf } from './datatypes.ts';
 import { dataText } from './json.ts';
 import { HEADER_LENGTH, type InferCall } from './request.ts';
 

@@ -1,15 +1,14 @@
 /** From the bytes of an inference request to its tensors: what does not fit is refused, by the name of the tensor. */
 import type { IncomingHttpHeaders } from 'node:http';
+import { elementTypeOf } from '../../datatypes.ts';
+import { elementsOf, Misfit } from '../../elements.ts';
 import { AgentError } from '../../errors.ts';
 import type { NamedTensor } from '../../ports.ts';
 import { type Declarations, elementCount, inputFault, outputFault, shown } from '../../tensors.ts';
 import { FieldError } from '../errors.ts';
 import { type FieldTable, isObject, screen } from '../fields.ts';
-
 import { shapeCheck } from '../validate.ts';
 import { elementsFromBytes } from './binary.ts';
-import { elementTypeOf } from './datatypes.ts';
-import { elementsOf, Misfit } from './elements.ts';
 import type { ReadJson } from './json.ts';
 import {
   INPUT_PARAMETERS,

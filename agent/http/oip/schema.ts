@@ -1,7 +1,7 @@
 /** What requests of the Open Inference Protocol may hold, and the parameters of its dialects that do nothing here. */
 import { type Static, Type } from 'typebox';
+import { DATATYPES, type Datatype } from '../../datatypes.ts';
 import type { FieldTable } from '../fields.ts';
-import { DATATYPES, type Datatype } from './datatypes.ts';
 
 const strict = { additionalProperties: false } as const;
 /** More dimensions than any operator takes. */

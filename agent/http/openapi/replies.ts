@@ -146,6 +146,24 @@ const HealthSchema = Type.Object({
 
 const Policies = Type.Object({ router: Type.Array(Text), residency: Text, combiner: Text });
 
+const FleetSchema = Type.Object({
+  device: Text,
+  broker: Text,
+  isUp: Type.Boolean(),
+  reason: nullable(FailureSchema),
+  delivery: Type.Union([
+    Type.Literal('offline'),
+    Type.Literal('paused'),
+    Type.Literal('idle'),
+    Type.Literal('sending'),
+  ]),
+  recordsWaiting: Count,
+  genSeen: Count,
+  genApplied: Count,
+  phase: Text,
+  refused: Type.Record(Text, Count, { description: 'Messages that were not followed, by reason' }),
+});
+
 const StateSchema = Type.Object({
   budgetBytes: Bytes,
   committedBytes: Bytes,
@@ -186,6 +204,7 @@ const StateSchema = Type.Object({
     syncedSequence: Count,
     dropped: Count,
   }),
+  fleet: Type.Optional(nullable(FleetSchema)),
 });
 
 const ChoiceSchema = Type.Object({

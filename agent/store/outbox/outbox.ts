@@ -7,6 +7,7 @@
  */
 import type { Outbox, Portion, Span, Tombstone } from '../../outbox.ts';
 import type { Clock, LogEntry } from '../../ports.ts';
+import type { Epochs } from '../epochs.ts';
 import type { Recorded } from '../record.ts';
 import { concernsFleet, draft } from './draft.ts';
 import { collect } from './portion.ts';
@@ -19,6 +20,8 @@ export interface Shelf {
   /** Highest row of the log that survives a power cut, and the last one that was there before this process. */
   synced(): number;
   before(): number;
+  /** Gives this epoch a name above `above`, which is on the disk on return. False: it has the one that it had. */
+  renew(above: number): boolean;
   /**
    * As those of `Keeper`. What `work` writes is one transaction: a tombstone that is cut in two steps would be gone
    * after a power cut between them, and with it the only word about numbers that nobody has.
@@ -38,6 +41,9 @@ export interface OutboxOptions {
 const slack = 1 / 32;
 const rowsPerStep = 256;
 
+/** As Unix time the last second that 32 bits hold (2106): far above what an honest clock gives, far below what ends. */
+const latestEpoch = 4_294_967_295;
+
 interface Held {
   readonly first: number;
   readonly last: number;
@@ -46,6 +52,7 @@ interface Held {
 export class FleetOutbox implements Outbox {
   readonly #options: OutboxOptions;
   readonly #clock: Clock;
+  readonly #epochs: Epochs;
   readonly #shelf: Shelf;
   readonly #listeners = new Set<() => void>();
   /** What earlier processes left; null until a file was read. */
@@ -56,10 +63,12 @@ export class FleetOutbox implements Outbox {
   #unburied: readonly Tombstone[] = [];
   /** Everything that was in a file that is lost. */
   #lost: readonly Span[] = [];
+  #isRenewed = false;
 
-  constructor(options: OutboxOptions, clock: Clock, shelf: Shelf) {
+  constructor(options: OutboxOptions, clock: Clock, epochs: Epochs, shelf: Shelf) {
     this.#options = options;
     this.#clock = clock;
+    this.#epochs = epochs;
     this.#shelf = shelf;
   }
 
@@ -69,6 +78,7 @@ export class FleetOutbox implements Outbox {
     return this.#shelf.epoch();
   }
 
+  /** The newest number of this epoch that would survive a power cut; 0: none. */
   head(): number {
     const epoch = this.epoch();
     if (epoch === null) return 0;
@@ -81,7 +91,8 @@ export class FleetOutbox implements Outbox {
 
   pending(): readonly Span[] {
     const epoch = this.epoch();
-    if (epoch === null) return [];
+    // An epoch that may be given again must not be seen.
+    if (epoch === null || !this.#epochs.isKept) return [];
     const last = this.head();
     // What was there before is durable as soon as this process has synced the file once.
     const settled = this.#shelf.synced() >= this.#shelf.before();
@@ -97,6 +108,8 @@ export class FleetOutbox implements Outbox {
     return this.#shelf.read((table): Portion | null => {
       this.#meet(table);
       const kept = this.#kept(span.epoch, current);
+      // Another device with this name may still have what this one never had.
+      if (kept === null) return null;
       return collect(
         table,
         { ...span, last: span.epoch === current ? Math.min(span.last, kept.last) : span.last },
@@ -118,6 +131,21 @@ export class FleetOutbox implements Outbox {
       table.release(epoch, high);
       if (isThrough) table.forget(epoch);
     });
+  }
+
+  /**
+   * The word that leads here is not signed, so it is bounded: once in a process, each time costs an fsync; not above what
+   * can be a time, since each start needs a later epoch and there must be some left; and not for an epoch that a
+   * collector has taken from here.
+   */
+  renew(above: number): boolean {
+    const former = this.epoch();
+    if (former === null || this.#isRenewed || this.#released > 0 || above > latestEpoch) return false;
+    if (!this.#shelf.renew(above)) return false;
+    this.#isRenewed = true;
+    const epoch = this.epoch() ?? former;
+    this.#lost = this.#lost.map((span) => (span.epoch === former ? { ...span, epoch } : span));
+    return true;
   }
 
   onMore(listener: () => void): () => void {
@@ -212,9 +240,12 @@ export class FleetOutbox implements Outbox {
     this.#former = new Map(found.map(({ epoch: of, first, last }) => [of, { first, last }]));
   }
 
-  #kept(epoch: number, current: number): Held {
+  /** null: it is no epoch of this device. */
+  #kept(epoch: number, current: number): Held | null {
     if (epoch === current) return { first: this.#released + 1, last: this.#next - 1 };
-    return this.#former?.get(epoch) ?? { first: Number.MAX_SAFE_INTEGER, last: Number.MAX_SAFE_INTEGER };
+    const held = this.#former?.get(epoch);
+    if (held !== undefined || !this.#epochs.isOwn(epoch)) return held ?? null;
+    return { first: Number.MAX_SAFE_INTEGER, last: Number.MAX_SAFE_INTEGER };
   }
 
   #prune(table: OutboxTable): void {

@@ -72,6 +72,11 @@ export class OutboxTable {
     return true;
   }
 
+  /** Gives everything of an epoch the name of another one; `to` is above all that are there. */
+  rename(from: number, to: number): void {
+    this.#statements.rename.run(to, from);
+  }
+
   /** Removes an epoch of which nothing is left. */
   forget(epoch: number): void {
     this.#statements.forget.run(epoch);
@@ -227,6 +232,7 @@ function prepare(database: Database) {
     begin: database.prepare(
       'INSERT INTO outbox_epochs SELECT ifnull(max(ordinal), 0) + 1, ? FROM outbox_epochs',
     ),
+    rename: database.prepare('UPDATE outbox_epochs SET epoch = ? WHERE epoch = ?'),
     forget: database.prepare('DELETE FROM outbox_epochs WHERE epoch = ?'),
     ordinal: database.prepare<[number], number>('SELECT ordinal FROM outbox_epochs WHERE epoch = ?').pluck(),
     epochAt: database.prepare<[number], number>('SELECT epoch FROM outbox_epochs WHERE ordinal = ?').pluck(),

@@ -68,6 +68,7 @@ async function asExpert(directory: string, manifest: Manifest, embed: Embed): Pr
     needsEmbedding: false,
     assistant: null,
     pinned: false,
+    candidateOf: null,
     routing: {
       languages: routing.languages,
       rules: routing.rules.map((rule) => hashRule(rule)),

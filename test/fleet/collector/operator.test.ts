@@ -1,14 +1,18 @@
 /** The commands of a fleet's operator against real brokers, with a device made of the real store, drain and session. */
 import assert from 'node:assert/strict';
-import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { type TestContext, test } from 'node:test';
+import { describe, type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { dispatch } from '../../../agent/cli/dispatch.ts';
+import { fleetCommand } from '../../../agent/cli/fleet.ts';
+import { operatorCommands } from '../../../agent/cli/fleet-operator.ts';
 import { systemClock } from '../../../agent/clock.ts';
+import { fleetTools } from '../../../agent/collecting.ts';
 import { parseBroker } from '../../../agent/fleet/broker.ts';
 import { Drain } from '../../../agent/fleet/records/drain.ts';
 import { readCredentials } from '../../../agent/fleet/session/credentials.ts';
@@ -23,9 +27,11 @@ import type { BrokerKind } from '../brokers/broker.ts';
 import { mosquitto } from '../brokers/mosquitto.ts';
 import { nats } from '../brokers/nats.ts';
 import { rabbitmq } from '../brokers/rabbitmq.ts';
+import { desired } from '../trust/made.ts';
 
 const main = join(import.meta.dirname, 'operator-main.ts');
 const nodeFlags = ['--disable-warning=ExperimentalWarning', main];
+const commands = [fleetCommand(operatorCommands(fleetTools))];
 const patienceMs = 30_000;
 
 interface Place {
@@ -57,11 +63,13 @@ async function end(child: ChildProcess, signal: NodeJS.Signals): Promise<void> {
   if (signal === 'SIGTERM') assert.equal(code, 0);
 }
 
-function run(...args: string[]): { readonly stdout: string; readonly status: number | null } {
-  const { stdout, stderr, status } = spawnSync(process.execPath, [...nodeFlags, ...args], {
-    encoding: 'utf8',
-  });
-  return { stdout: stdout + (status === 0 ? '' : stderr), status };
+/** As `operator-main.ts`, in this process: a start of Node for each would cost more than all that is tested. */
+async function run(...args: string[]): Promise<{ readonly stdout: string; readonly status: number }> {
+  const [out, err]: [string[], string[]] = [[], []];
+  const into = (said: string[]) => ({ write: (text: string) => said.push(text) });
+  const io = { stdout: into(out), stderr: into(err), stdin: process.stdin, env: {}, isTTY: false };
+  const status = await dispatch(['fleet', ...args], commands, '1.2.3', io);
+  return { stdout: [...out, ...(status === 0 ? [] : err)].join(''), status };
 }
 
 class Device {
@@ -154,42 +162,6 @@ class Device {
   }
 }
 
-const kinds: readonly BrokerKind[] = [mosquitto, nats, rabbitmq, aedes];
-for (const kind of kinds) {
-  test(`${kind.name}: records arrive once, through a collector and a broker that are killed`, {
-    skip: kind.missing ?? false,
-  }, async (context) => {
-    const place = placeOf(context);
-    const broker = await kind.open({ folder: place.folder });
-    context.after(() => broker.stop('killed'));
-    const device = new Device(context, broker.url, place);
-    device.decide(50, 'before');
-    const first = await startCollector(context, broker.url, place);
-    await device.delivered();
-    device.decide(400, 'killed');
-    await end(first, 'SIGKILL');
-    const second = await startCollector(context, broker.url, place);
-    await device.delivered();
-    await broker.stop('killed');
-    device.decide(100, 'dark');
-    await broker.start();
-    await device.delivered();
-    await end(second, 'SIGTERM');
-
-    const rows = run('records', '--db', place.database, '--json', '--limit', '100000')
-      .stdout.trim()
-      .split('\n');
-    const keys = rows
-      .map((row) => JSON.parse(row))
-      .map(({ device: of, epoch, seq }) => `${of} ${epoch} ${seq}`);
-    assert.equal(keys.length, 1_100);
-    assert.equal(new Set(keys).size, 1_100);
-    const [row] = run('devices', '--db', place.database, '--json').stdout.trim().split('\n');
-    const { records, lost, missing, conflicts, refused, agent } = JSON.parse(row ?? '{}');
-    assert.deepEqual([records, lost, missing, conflicts, refused, agent], [1_100, 0, 0, 0, 0, '1.2.3']);
-  });
-}
-
 function envelope(kind: PayloadKind, body: unknown): string {
   const signatures = [{ keyid: null, bytes: Buffer.alloc(64), minisign: null }];
   return writeEnvelope({
@@ -200,81 +172,144 @@ function envelope(kind: PayloadKind, body: unknown): string {
   });
 }
 
-test('twin: what was set is kept as it is and shown; what is no envelope is not published', async (context) => {
-  const place = placeOf(context);
-  const broker = await aedes.open({ folder: place.folder });
-  context.after(() => broker.stop('killed'));
-  const file = join(place.folder, 'desired.json');
-  writeFileSync(file, envelope('desired', { gen: 7 }));
-  assert.match(run('twin', 'set', 'pi-1', file, '--url', broker.url).stdout, /keeps it for pi-1/);
-  const got = run('twin', 'get', 'pi-1', '--url', broker.url);
-  assert.deepEqual(JSON.parse(got.stdout), { device: 'pi-1', desired: { gen: 7 }, reported: null });
-  writeFileSync(file, envelope('command', { gen: 8 }));
-  assert.equal(run('twin', 'set', 'pi-1', file, '--url', broker.url).status, 1);
-  writeFileSync(file, '{}');
-  assert.equal(run('twin', 'set', 'pi-1', file, '--url', broker.url).status, 1);
-  assert.match(run('twin', 'get', 'pi-1', '--url', broker.url).stdout, /"gen": 7/);
-});
+const kinds: readonly BrokerKind[] = [rabbitmq, mosquitto, nats, aedes];
+// Most of it is waiting for RabbitMQ, which waits for other nodes whenever it starts.
+describe('the commands of an operator', { concurrency: true }, () => {
+  for (const kind of kinds) {
+    test(`${kind.name}: records arrive once, through a collector and a broker that are killed`, {
+      skip: kind.missing ?? false,
+    }, async (context) => {
+      const place = placeOf(context);
+      const broker = await kind.open({ folder: place.folder });
+      context.after(() => broker.stop('killed'));
+      const device = new Device(context, broker.url, place);
+      device.decide(50, 'before');
+      const first = await startCollector(context, broker.url, place);
+      await device.delivered();
+      device.decide(400, 'killed');
+      await end(first, 'SIGKILL');
+      const second = await startCollector(context, broker.url, place);
+      await device.delivered();
+      await broker.stop('killed');
+      device.decide(100, 'dark');
+      await broker.start();
+      await device.delivered();
+      await end(second, 'SIGTERM');
 
-test('cmd: prints the answers, put together from their parts', async (context) => {
-  const place = placeOf(context);
-  const broker = await aedes.open({ folder: place.folder });
-  context.after(() => broker.stop('killed'));
-  const device = new Device(context, broker.url, place);
-  const { cmd, res } = topicsOf('expertd', 'pi-1');
-  device.session.onMessage(async (topic) => {
-    if (topic !== cmd) return;
-    const say = (part: number, parts: number, state: string, detail: string | null): Promise<void> =>
-      device.session.publish(res, JSON.stringify({ id: 'c-1', part, parts, state, reason: null, detail }), {
-        qos: 1,
-      });
-    await say(1, 1, 'ACCEPTED', null);
-    await say(2, 2, 'SUCCEEDED', 'world');
-    await say(1, 2, 'SUCCEEDED', 'hello ');
+      const listed = await run('records', '--db', place.database, '--json', '--limit', '100000');
+      const keys = listed.stdout
+        .trim()
+        .split('\n')
+        .map((row) => JSON.parse(row))
+        .map(({ device: of, epoch, seq }) => `${of} ${epoch} ${seq}`);
+      assert.equal(keys.length, 1_100);
+      assert.equal(new Set(keys).size, 1_100);
+      const [row] = (await run('devices', '--db', place.database, '--json')).stdout.trim().split('\n');
+      const { records, lost, missing, conflicts, refused, agent } = JSON.parse(row ?? '{}');
+      assert.deepEqual([records, lost, missing, conflicts, refused, agent], [1_100, 0, 0, 0, 0, '1.2.3']);
+    });
+  }
+
+  test('twin: what was set is kept as it is and shown; what is no envelope is not published', async (context) => {
+    const place = placeOf(context);
+    const broker = await aedes.open({ folder: place.folder });
+    context.after(() => broker.stop('killed'));
+    const file = join(place.folder, 'desired.json');
+    writeFileSync(file, envelope('desired', { gen: 7 }));
+    assert.match((await run('twin', 'set', 'pi-1', file, '--url', broker.url)).stdout, /keeps it for pi-1/);
+    const got = await run('twin', 'get', 'pi-1', '--url', broker.url);
+    assert.deepEqual(JSON.parse(got.stdout), { device: 'pi-1', desired: { gen: 7 }, reported: null });
+    writeFileSync(file, envelope('command', { gen: 8 }));
+    assert.equal((await run('twin', 'set', 'pi-1', file, '--url', broker.url)).status, 1);
+    writeFileSync(file, JSON.stringify(desired({ gen: 9, aud: 'pi-1' })));
+    assert.match((await run('twin', 'set', 'pi-1', file, '--url', broker.url)).stdout, /is not signed/);
+    assert.match((await run('twin', 'get', 'pi-1', '--url', broker.url)).stdout, /"gen": 7/);
   });
-  await new Promise<void>((resolve) => void device.session.onUp(() => resolve()));
-  const nowSeconds = Math.floor(Date.now() / 1_000);
-  const command = {
-    v: 1,
-    id: 'c-1',
-    type: 'restart',
-    args: {},
-    aud: ['pi-1'],
-    nbf: nowSeconds,
-    exp: nowSeconds + 60,
-    ctr: 1,
-  };
-  const file = join(place.folder, 'command.json');
-  writeFileSync(file, envelope('command', command));
-  const child = spawn(
-    process.execPath,
-    [...nodeFlags, 'cmd', 'pi-1', file, '--url', broker.url, '--wait', '20'],
-    {
-      stdio: ['ignore', 'pipe', 'pipe'],
-    },
-  );
-  const [out, err]: [string[], string[]] = [[], []];
-  child.stdout.on('data', (data) => out.push(String(data)));
-  child.stderr.on('data', (data) => err.push(String(data)));
-  const [code] = await once(child, 'close');
-  assert.equal(out.join(''), 'hello world\n');
-  assert.equal(err.join(''), 'ACCEPTED\nSUCCEEDED\n');
-  assert.equal(code, 0);
-});
 
-test('what cannot be done says why', (context) => {
-  const place = placeOf(context);
-  assert.deepEqual(
-    [
-      run('devices', '--db', place.database).stdout.includes('There is no'),
-      run('twin', 'get', 'pi-1').stdout.includes('at which broker?'),
-      run('records', '--since', 'yesterday', '--db', place.database).stdout.includes(
-        'neither an age nor a date',
-      ),
-      run('twin', 'get', 'a/b', '--url', 'mqtt://127.0.0.1:1').stdout.includes(
-        'cannot be the id of a device',
-      ),
-    ],
-    [true, true, true, true],
-  );
+  test('cmd: prints the answers, put together from their parts', async (context) => {
+    const place = placeOf(context);
+    const broker = await aedes.open({ folder: place.folder });
+    context.after(() => broker.stop('killed'));
+    const device = new Device(context, broker.url, place);
+    const { cmd, res } = topicsOf('expertd', 'pi-1');
+    device.session.onMessage(async (topic) => {
+      if (topic !== cmd) return;
+      const say = (part: number, parts: number, state: string, detail: string | null): Promise<void> =>
+        device.session.publish(res, JSON.stringify({ id: 'c-1', part, parts, state, reason: null, detail }), {
+          qos: 1,
+        });
+      await say(1, 1, 'ACCEPTED', null);
+      await say(2, 2, 'SUCCEEDED', 'world');
+      await say(1, 2, 'SUCCEEDED', 'hello ');
+    });
+    await new Promise<void>((resolve) => void device.session.onUp(() => resolve()));
+    const nowSeconds = Math.floor(Date.now() / 1_000);
+    const command = {
+      v: 1,
+      id: 'c-1',
+      type: 'restart',
+      args: {},
+      aud: ['pi-1'],
+      nbf: nowSeconds,
+      exp: nowSeconds + 60,
+      ctr: 1,
+    };
+    const file = join(place.folder, 'command.json');
+    writeFileSync(file, envelope('command', command));
+    const child = spawn(
+      process.execPath,
+      [...nodeFlags, 'cmd', 'pi-1', '--file', file, '--url', broker.url, '--wait', '20'],
+      {
+        stdio: ['ignore', 'pipe', 'pipe'],
+      },
+    );
+    const [out, err]: [string[], string[]] = [[], []];
+    child.stdout.on('data', (data) => out.push(String(data)));
+    child.stderr.on('data', (data) => err.push(String(data)));
+    const [code] = await once(child, 'close');
+    assert.equal(out.join(''), 'hello world\n');
+    assert.equal(err.join(''), 'ACCEPTED\nSUCCEEDED\n');
+    assert.equal(code, 0);
+  });
+
+  test('cmd: keys are sent to a device, and no answer is waited for', {
+    timeout: patienceMs,
+  }, async (context) => {
+    const place = placeOf(context);
+    const broker = await aedes.open({ folder: place.folder });
+    context.after(() => broker.stop('killed'));
+    const { session } = new Device(context, broker.url, place);
+    const heard = new Promise<string>((resolve) => {
+      session.onMessage(async (_topic, payload) => resolve(Buffer.from(payload).toString()));
+    });
+    await new Promise<void>((resolve) => void session.onUp(() => resolve()));
+    const file = join(place.folder, 'keys.dsse');
+    const text = envelope('keys', { version: 2 });
+    writeFileSync(file, text);
+    const args = ['cmd', 'pi-1', '--file', file, '--url', broker.url];
+    const child = spawn(process.execPath, [...nodeFlags, ...args], {
+      stdio: ['ignore', 'ignore', 'inherit'],
+    });
+    const [[code], came] = await Promise.all([once(child, 'close'), heard]);
+    assert.deepEqual([code, came], [0, text]);
+    writeFileSync(file, envelope('desired', { gen: 1 }));
+    assert.match((await run(...args)).stdout, /not application\/vnd\.expertd\.command/);
+  });
+
+  test('what cannot be done says why', async (context) => {
+    const place = placeOf(context);
+    assert.deepEqual(
+      [
+        (await run('devices', '--db', place.database)).stdout.includes('There is no'),
+        (await run('twin', 'get', 'pi-1')).stdout.includes('at which broker?'),
+        (await run('records', '--since', 'yesterday', '--db', place.database)).stdout.includes(
+          'neither an age nor a date',
+        ),
+        (await run('twin', 'get', 'a/b', '--url', 'mqtt://127.0.0.1:1')).stdout.includes(
+          'cannot be the id of a device',
+        ),
+      ],
+      [true, true, true, true],
+    );
+  });
 });

@@ -28,7 +28,7 @@ function told(
   args: Parameters<typeof diagnose>[0],
   secrets: readonly string[] = [],
 ): Diagnostics {
-  const text = diagnose(args, { device, atMs: 7, refused: { no_keys: 2 }, redaction: { secrets } });
+  const text = diagnose(args, { device, atMs: 7, redaction: { secrets } });
   return JSON.parse(text) as Diagnostics;
 }
 
@@ -41,7 +41,6 @@ test('state, decisions and log, or what was asked for', () => {
     health: device.health(),
     state: device.state(),
     experts: device.experts(),
-    refused: { no_keys: 2 },
   });
   assert.deepEqual([all.decisions?.length, all.log?.length], [100, 500]);
   assert.equal(all.log?.at(-1), 'line 599');
@@ -134,6 +133,10 @@ test('what is no secret stays', () => {
   for (const line of lines) assert.equal(redactLine(line, NONE), line);
   const view = { id: 'x', files: { contextTokens: 5 }, graph: { inputs: { token_type_ids: 'int64[1]' } } };
   assert.deepEqual(redactValue(view, NONE), view);
+  const counts = { fleet: { refused: { bad_signature: 3, no_token: 1, bad_json: 2 } } };
+  assert.deepEqual(redactValue(counts, NONE), counts);
+  const refusal = 'desired gen 7: REJECTED, bad_signature: its signature is not that of its bytes';
+  assert.equal(redactLine(refusal, NONE), refusal);
 });
 
 test('a line made to be slow is not', () => {

@@ -118,7 +118,12 @@ test('the button means those that nobody uses', () => {
     expert('absent'),
     expert('loading', { state: 'loading' }),
   ];
-  assert.deepEqual(idleExperts(experts), ['idle', 'parked']);
+  assert.deepEqual(idleExperts(experts, []), ['idle', 'parked']);
+  assert.deepEqual(
+    idleExperts(experts, ['idle']),
+    ['parked'],
+    'no request brings back what the router works with',
+  );
 });
 
 class House {
@@ -143,6 +148,7 @@ class House {
       id: 'kitchen-1',
       version: '1.2.3',
       device: this.device,
+      senses: () => [],
       stateDir: this.stateDir,
       publish: async (topic, body) => {
         if (!this.isUp) throw new AgentError('not_connected', 'no link', { retryable: true });
@@ -224,7 +230,7 @@ test('turned off it is taken back, under another prefix too; and never on, nothi
 test('the button only unloads, once in a while, and not when it is off', async (context) => {
   const house = new House(context);
   const home = await house.begin({ prefix: 'homeassistant' });
-  const press = (text: string, retained = false) => home.receive(Buffer.from(text), retained);
+  const press = (text: string, retain = false) => home.receive(Buffer.from(text), { retain });
   await press('');
   await press('unload everything');
   await press('x'.repeat(100_000));
@@ -241,9 +247,12 @@ test('the button only unloads, once in a while, and not when it is off', async (
   await house.clock.advance(10_000);
   await press(PRESSED);
   assert.deepEqual(house.device.done, ['unload medical', 'unload legal']);
+  await press(PRESSED);
+  assert.deepEqual(home.refused(), { no_press: 3, retained: 1, too_soon: 2 });
+  assert.equal(house.logged.length, 3, 'each reason is told once');
   home.stop();
   const off = await house.begin(false);
   house.device.become('legal', { state: 'parked' });
-  await off.receive(Buffer.from(PRESSED), false);
+  await off.receive(Buffer.from(PRESSED), { retain: false });
   assert.equal(house.device.done.length, 2);
 });

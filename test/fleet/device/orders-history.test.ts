@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import type { CommandState } from '../../../agent/fleet/documents/shapes.ts';
-import { Bench, expert, settledSoon, signed } from './orders-set-up.ts';
+import { Bench, expert, PLAIN, settledSoon, signed } from './orders-set-up.ts';
 
 const FINAL: ReadonlySet<CommandState> = new Set([
   'SUCCEEDED',
@@ -83,7 +83,7 @@ async function happen(bench: Bench, operator: Operator, one: Happening): Promise
   switch (one.what) {
     case 'received':
       // Between the call for a restart and the new process nothing is taken: it comes again.
-      await bench.orders.receive(operator.payload(one.which), false).catch(assertRetryable);
+      await bench.orders.receive(operator.payload(one.which), PLAIN).catch(assertRetryable);
       // No turn of the loop in between: what comes next may find it half done.
       return 0;
     case 'killed':

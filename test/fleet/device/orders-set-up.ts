@@ -5,9 +5,11 @@ import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { AgentError } from '../../../agent/errors.ts';
 import { Orders } from '../../../agent/fleet/device/orders.ts';
+import type { ReplyTo } from '../../../agent/fleet/device/orders-replies.ts';
 import type { Device, ExpertCommand, Order } from '../../../agent/fleet/device/ports.ts';
 import type { FleetPolicy } from '../../../agent/fleet/documents/desired.ts';
 import { type Result, readResult } from '../../../agent/fleet/documents/shapes.ts';
+import type { Received } from '../../../agent/fleet/link.ts';
 import type { Circumstances, Trust } from '../../../agent/fleet/trust/trust.ts';
 import type { DecisionRow, ExpertView, Health, StateView } from '../../../agent/service.ts';
 import { FakeClock } from '../session/fake-clock.ts';
@@ -125,11 +127,23 @@ const AT_ONCE: Readonly<Record<ExpertCommand, Partial<ExpertView>>> = {
   clear: { state: 'absent', error: null },
 };
 
+/** As a message comes over MQTT 3.1.1. */
+export const PLAIN: Received = {
+  retain: false,
+  dup: false,
+  qos: 1,
+  responseTopic: null,
+  correlationData: null,
+};
+
 export class Bench {
   readonly stateDir: string;
   readonly device: FakeDevice;
   readonly clock = new FakeClock();
   readonly sent: Result[] = [];
+  /** What was said at response topics. */
+  readonly replies: { readonly to: ReplyTo; readonly result: Result }[] = [];
+  repliesFail: Error | null = null;
   readonly policies: FleetPolicy[] = [];
   readonly logged: string[] = [];
   here: Circumstances = HERE;
@@ -168,12 +182,12 @@ export class Bench {
   }
 
   /** A command that is signed as it should be. */
-  async order(more: Record<string, unknown>, retained = false): Promise<void> {
-    await this.receive(signed(more), retained);
+  async order(more: Record<string, unknown>, how: Partial<Received> = {}): Promise<void> {
+    await this.receive(signed(more), how);
   }
 
-  async receive(payload: Uint8Array, retained = false): Promise<void> {
-    await this.orders.receive(payload, retained);
+  async receive(payload: Uint8Array, how: Partial<Received> = {}): Promise<void> {
+    await this.orders.receive(payload, { ...PLAIN, ...how });
     await settledSoon();
   }
 
@@ -198,10 +212,16 @@ export class Bench {
           this.trust = trust;
         },
       },
+      root: 'expertd',
+      reply: async (to, body) => {
+        if (this.orders !== alive.it) return new Promise(() => {});
+        await this.#needLink();
+        if (this.repliesFail !== null) throw this.repliesFail;
+        this.replies.push({ to, result: readResult(Buffer.from(body)) });
+      },
       publish: async (_name, body) => {
         if (this.orders !== alive.it) return new Promise(() => {});
-        await Promise.resolve();
-        if (!this.isUp) throw new AgentError('not_connected', 'there is no link', { retryable: true });
+        await this.#needLink();
         this.sent.push(readResult(Buffer.from(body)));
         if (this.acksLost === 0) return;
         this.acksLost -= 1;
@@ -228,6 +248,11 @@ export class Bench {
     });
     alive.it = orders;
     return orders;
+  }
+
+  async #needLink(): Promise<void> {
+    await Promise.resolve();
+    if (!this.isUp) throw new AgentError('not_connected', 'there is no link', { retryable: true });
   }
 
   /** The device as long as this process lives: a dead one does nothing. */

@@ -21,7 +21,7 @@ import {
   ROOT,
   STRANGER,
 } from '../trust/made.ts';
-import { Bench, expert, settledSoon, signed } from './orders-set-up.ts';
+import { Bench, expert, PLAIN, settledSoon, signed } from './orders-set-up.ts';
 
 const DONE = ['ACCEPTED', 'IN_PROGRESS', 'SUCCEEDED'];
 
@@ -203,8 +203,8 @@ test('what nobody signed, is for others or was retained is counted, logged once,
     bytes(envelope('desired', command(), COMMAND)),
   ];
   for (const payload of [...wrong, ...wrong]) await bench.receive(payload);
-  await bench.order({}, true);
-  await bench.order({}, true);
+  await bench.order({}, { retain: true });
+  await bench.order({}, { retain: true });
   assert.deepEqual(bench.sent, []);
   assert.deepEqual(bench.device.done, []);
   assert.deepEqual(bench.orders.refused(), {
@@ -271,7 +271,7 @@ test('a restart says so, and is done once', async (context) => {
   await bench.receive(payload);
   assert.equal(bench.device.restarts, 1);
   assert.deepEqual(bench.states('c1'), DONE);
-  await assert.rejects(bench.orders.receive(signed({ id: 'c2', ctr: 2 }), false), { retryable: true });
+  await assert.rejects(bench.orders.receive(signed({ id: 'c2', ctr: 2 }), PLAIN), { retryable: true });
   await bench.restart('ended');
   await bench.receive(payload);
   assert.equal(bench.device.restarts, 1);
@@ -328,7 +328,7 @@ test('a command that cannot be stored is not carried out, and the broker sends i
   const bench = new Bench(context, expert('medical'));
   // A file where the folder would be: writing fails, also for root.
   writeFileSync(join(bench.stateDir, 'fleet'), '');
-  await assert.rejects(bench.orders.receive(signed({}), false), { code: 'not_stored', retryable: true });
+  await assert.rejects(bench.orders.receive(signed({}), PLAIN), { code: 'not_stored', retryable: true });
   assert.deepEqual(bench.device.done, []);
   rmSync(join(bench.stateDir, 'fleet'));
   await bench.order({});
@@ -344,7 +344,7 @@ test('keys come on the same topic, are kept, and recorded', async (context) => {
   });
   const payload = bytes(envelope('keys', set, ROOT));
   bench.keepsNothing = true;
-  await assert.rejects(bench.orders.receive(payload, false), { code: 'not_stored', retryable: true });
+  await assert.rejects(bench.orders.receive(payload, PLAIN), { code: 'not_stored', retryable: true });
   bench.keepsNothing = false;
   await bench.receive(payload);
   await bench.receive(payload);

@@ -53,6 +53,7 @@ test('a link that is lost in the middle goes on with the part that is not known 
   const done: string[] = [];
   let losses = 2;
   const outgoing = new Outgoing({
+    sayElsewhere: async () => {},
     publish: async (body) => {
       const { part } = readResult(Buffer.from(body));
       if (part === 2 && losses-- > 0) throw new AgentError('link_lost', 'lost', { retryable: true });
@@ -75,6 +76,7 @@ test('a link that is lost in the middle goes on with the part that is not known 
 test('what the broker refuses is given up, and what comes after it is said', async () => {
   const done: string[] = [];
   const outgoing = new Outgoing({
+    sayElsewhere: async () => {},
     publish: async (body) => {
       if (readResult(Buffer.from(body)).id === 'c1') throw new AgentError('publish_refused', 'no');
     },
@@ -88,6 +90,7 @@ test('what the broker refuses is given up, and what comes after it is said', asy
 test('a broker that is away for ever does not fill the memory', async () => {
   const lost: string[] = [];
   const outgoing = new Outgoing({
+    sayElsewhere: async () => {},
     publish: () => Promise.reject(new AgentError('not_connected', 'no link')),
     onSent: () => assert.fail('nothing can be sent'),
     onLost: ({ id }) => lost.push(id),
@@ -102,6 +105,7 @@ test('a broker that is away for ever does not fill the memory', async () => {
 test('nothing is said of a command after its last word waits to be said', async () => {
   const bodies: string[] = [];
   const outgoing = new Outgoing({
+    sayElsewhere: async () => {},
     publish: async (body) => {
       if (bodies.length === 0) throw new AgentError('link_lost', 'lost');
       bodies.push(readResult(Buffer.from(body)).state);

@@ -11,8 +11,15 @@ import { MadeAgent } from '../../agent-made.ts';
 import { ENROLLED, HERE } from '../trust/made.ts';
 import { message, World } from './twin-set-up.ts';
 
+const TURNS_A_SECOND = 200;
+
 async function joined(t: TestContext) {
-  const made = new MadeAgent({ experts: { shipped: {} }, config: { memory: { budget: '300MB' } } });
+  const made = new MadeAgent({
+    experts: { shipped: {} },
+    // Those that take the place of another prove themselves first.
+    scripts: { 'alpha@1.0.0': {}, 'alpha@2.0.0': {} },
+    config: { memory: { budget: '300MB' } },
+  });
   const own = made.config({ memory: { budget: '300MB' } });
   const { agent, clock } = made;
   await agent.start();
@@ -47,9 +54,12 @@ async function joined(t: TestContext) {
     rmSync(made.folder, { recursive: true, force: true });
   });
   await twin.start();
+  let turns = 0;
   const applied = (gen: number): Promise<void> =>
     made.until(`generation ${gen} is applied`, () => {
-      clock.advance(1_000);
+      // Reports wait for time; but files are read meanwhile, and no deadline is to pass.
+      turns += 1;
+      if (turns % TURNS_A_SECOND === 0) clock.advance(1_000);
       return published.at(-1)?.gen_applied === gen && published.at(-1)?.phase === 'Applied';
     });
   return { made, twin, published, applied };

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { loadConfig } from '../../../agent/configuration.ts';
 import { overlaid, overlayOf } from '../../../agent/fleet/device/overlay.ts';
+import type { DesiredExpert } from '../../../agent/fleet/documents/desired.ts';
 import { settingsOf } from '../../../agent/settings.ts';
 import { desired } from '../trust/made.ts';
 import { sha256, wanted } from './twin-set-up.ts';
@@ -27,6 +28,18 @@ test('no document and no policy is no word of the fleet', () => {
     policy: { minScore: 0.1 },
     budget: null,
   });
+});
+
+test('how a new version proves itself is what the document says, and what the device has where it says nothing', () => {
+  const own = { share: 0.5, minutes: 30 };
+  const config = loadConfig({ path: null, overrides: { experts: [{ id: 'alpha', canary: own }] } });
+  const canaryWith = (more: Partial<DesiredExpert>) => {
+    const overlay = overlayOf(desired({ experts: [wanted('alpha', more)] }), null);
+    assert.ok(overlay !== null);
+    return overlaid(config, overlay).experts[0]?.canary;
+  };
+  assert.deepEqual(canaryWith({ canary: { share: 0.1, decisions: 200 } }), { share: 0.1, decisions: 200 });
+  assert.deepEqual(canaryWith({}), own);
 });
 
 test('a document counts over what is configured, and what it does not say stays', () => {

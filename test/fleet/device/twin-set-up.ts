@@ -119,7 +119,7 @@ export class TwinProcess {
       onStep?.(name);
     };
     const { arrived = null, hold = Promise.resolve() } = options;
-    this.device = new FakeDevice(keptOverlay(stateDir), arrived, step, hold);
+    this.device = new FakeDevice(keptOverlay(stateDir, HERE), arrived, step, hold);
     const log = (fields: Readonly<Record<string, unknown>>, message: string): void => {
       this.logged.push(`${message} ${fields['reason'] ?? ''}`.trim());
     };

@@ -53,6 +53,7 @@ test('clocks that jump by years lose nothing, repeat nothing and do not stop the
     }
   };
 
+  let bd = 0;
   for (const [index, [startMs, laterMs]] of lives.entries()) {
     nowMs = startMs;
     const store = place.store({ outbox: { maxRows: 10_000, maxBytes: 4_000_000, clockSynced: () => true } });
@@ -72,7 +73,8 @@ test('clocks that jump by years lose nothing, repeat nothing and do not stop the
     network.weather = index % 2 === 0 ? { lost: 1, twice: 0, delayMs: 5 } : fair;
     for (const [half, wallMs] of [startMs, laterMs].entries()) {
       nowMs = wallMs;
-      network.carry({ topic: control.status, payload: Buffer.from(collector.birth()) }, true);
+      bd += 1;
+      network.carry({ topic: control.status, payload: Buffer.from(collector.birth(bd)) }, true);
       const story = new Story(stateOf({ embedder: resident }));
       for (let n = 0; n < requests / 2; n += 1)
         story.granted(`${index}-${half}-${n}`).released(`${index}-${half}-${n}`);

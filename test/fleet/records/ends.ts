@@ -5,7 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import Sqlite from 'better-sqlite3';
 import type { Archive } from '../../../agent/archive.ts';
 import { parseBroker } from '../../../agent/fleet/broker.ts';
-import { Collector, collectorGone, collectorTopics } from '../../../agent/fleet/collector/collector.ts';
+import { Collector, collectorTopics } from '../../../agent/fleet/collector/collector.ts';
 import { Drain } from '../../../agent/fleet/records/drain.ts';
 import type { WindowOptions } from '../../../agent/fleet/records/window.ts';
 import { readCredentials } from '../../../agent/fleet/session/credentials.ts';
@@ -34,7 +34,7 @@ interface SessionParts {
   readonly id: string;
   readonly persistent: boolean;
   readonly topics: readonly string[];
-  readonly will: string;
+  readonly will: (bd: number) => string;
   readonly status: string;
   readonly birth: (bd: number) => string;
 }
@@ -51,7 +51,7 @@ function sessionOf({ url, clock, random, ...rest }: EndOptions, parts: SessionPa
     protocol: 'auto',
     keepaliveSeconds: rest.keepaliveSeconds ?? 10,
     firstBd: 1,
-    greeting: { will: () => letter(parts.will), births: (bd) => [letter(parts.birth(bd))] },
+    greeting: { will: (bd) => letter(parts.will(bd)), births: (bd) => [letter(parts.birth(bd))] },
     topics: parts.topics,
     dial: rest.dial ?? dial,
     clock,
@@ -74,7 +74,7 @@ export class DeviceEnd {
       persistent: true,
       topics: [topics.ack, topics.cmd, control.status],
       status: topics.status,
-      will: JSON.stringify({ online: false, bd: 1 }),
+      will: () => JSON.stringify({ online: false, bd: 1 }),
       birth: (bd) => JSON.stringify({ ...birth, bd }),
     });
     this.drain = new Drain({
@@ -136,8 +136,8 @@ export class CollectorEnd {
       persistent: false,
       topics: collectorTopics(root),
       status: control.status,
-      will: collectorGone,
-      birth: () => this.collector.birth(),
+      will: (bd) => this.collector.will(bd),
+      birth: (bd) => this.collector.birth(bd),
     });
     this.collector = new Collector({
       root,

@@ -2,7 +2,9 @@
 import type { Outbox, Portion, Span, Tombstone } from '../../../agent/outbox.ts';
 
 interface Epoch {
-  readonly epoch: number;
+  epoch: number;
+  /** What it was called before `renew`: what its records say of themselves. */
+  readonly born: number;
   /** By number, from 1; null is what retention took. */
   readonly bodies: (string | null)[];
   synced: number;
@@ -14,19 +16,22 @@ export class FakeOutbox implements Outbox {
   /** Called with what is let go of, before it goes. */
   onRelease: (epoch: number, first: number, last: number) => void = () => undefined;
   readonly #listeners = new Set<() => void>();
+  #isRenewed = false;
 
   /** A new process: what was not synced is gone. */
   begin(): void {
     const former = this.epochs.at(-1);
     former?.bodies.splice(former.synced);
-    this.epochs.push({ epoch: (former?.epoch ?? 100) + 1, bodies: [], synced: 0, released: 0 });
+    this.#isRenewed = false;
+    const epoch = (former?.epoch ?? 100) + 1;
+    this.epochs.push({ epoch, born: epoch, bodies: [], synced: 0, released: 0 });
   }
 
   append(count: number): void {
-    const { epoch, bodies } = this.#current();
+    const { born, bodies } = this.#current();
     for (let n = 0; n < count; n += 1) {
       const seq = bodies.length + 1;
-      bodies.push(JSON.stringify({ seq, wallMs: 1_000 * seq, event: 'request', say: `${epoch}-${seq}` }));
+      bodies.push(JSON.stringify({ seq, wallMs: 1_000 * seq, event: 'request', say: `${born}-${seq}` }));
     }
   }
 
@@ -51,10 +56,6 @@ export class FakeOutbox implements Outbox {
     return this.epochs.at(-1)?.epoch ?? null;
   }
 
-  head(): number {
-    return this.epochs.at(-1)?.synced ?? 0;
-  }
-
   pending(): readonly Span[] {
     return this.epochs
       .filter(({ synced, released }) => synced > released)
@@ -63,7 +64,7 @@ export class FakeOutbox implements Outbox {
 
   read({ epoch, first, last }: Span, maxBytes: number): Portion | null {
     const found = this.epochs.find((one) => one.epoch === epoch);
-    if (found === undefined) return epoch > (this.epoch() ?? 0) ? null : gone(epoch, first, last);
+    if (found === undefined) return null;
     const records: string[] = [];
     const tombstones: Tombstone[] = [];
     let bytes = 0;
@@ -86,6 +87,14 @@ export class FakeOutbox implements Outbox {
     found.released = high;
   }
 
+  renew(above: number): boolean {
+    const current = this.#current();
+    if (this.#isRenewed || current.released > 0 || above > 4_294_967_295) return false;
+    current.epoch = Math.max(current.epoch, above) + 1;
+    this.#isRenewed = true;
+    return true;
+  }
+
   onMore(listener: () => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
@@ -96,9 +105,4 @@ export class FakeOutbox implements Outbox {
     if (current === undefined) throw new Error('begin() first');
     return current;
   }
-}
-
-function gone(epoch: number, first: number, last: number): Portion {
-  const tombstones = [{ from: first, to: last, reason: 'not_kept', count: last - first + 1 }];
-  return { epoch, first, last, records: [], tombstones };
 }

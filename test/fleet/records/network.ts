@@ -83,9 +83,9 @@ export class End implements Link, Subscriptions {
     return this.isUp && [...this.#topics].some((filter) => fits(filter, topic));
   }
 
-  receive({ topic, payload }: Message): void {
+  receive({ topic, payload }: Message, retain = false): void {
     const received = {
-      retain: false,
+      retain,
       dup: false,
       qos: 1 as const,
       responseTopic: null,
@@ -99,7 +99,7 @@ export class End implements Link, Subscriptions {
     this.isUp = true;
     this.connection += 1;
     for (const listener of this.#ups) listener(false);
-    for (const message of this.#network.retained([...this.#topics])) this.receive(message);
+    for (const message of this.#network.retained([...this.#topics])) this.receive(message, true);
   }
 
   down(): void {
@@ -116,7 +116,7 @@ export class End implements Link, Subscriptions {
 
   subscribe(topics: readonly string[]): Promise<void> {
     for (const topic of topics) this.#topics.add(topic);
-    for (const message of this.#network.retained(topics)) this.receive(message);
+    for (const message of this.#network.retained(topics)) this.receive(message, true);
     return Promise.resolve();
   }
 

@@ -59,10 +59,10 @@ if (real === null) throw new Error('there is no outbox');
 const done = { released: 0, cut: 0 };
 const outbox: Outbox = {
   epoch: () => real.epoch(),
-  head: () => real.head(),
   pending: () => real.pending(),
   read: (span, maxBytes) => real.read(span, maxBytes),
   onMore: (listener) => real.onMore(listener),
+  renew: (above) => real.renew(above),
   acknowledge(epoch, high) {
     const both = real.read({ epoch, first: high, last: high + 1 }, 1_000_000);
     const isCut = both?.tombstones[0]?.from === high && both.tombstones[0].to > high;

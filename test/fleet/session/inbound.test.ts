@@ -194,12 +194,42 @@ describe('a message that is too large', () => {
     );
   });
 
-  test('what is too large and no message ends the link', async () => {
-    const { session, wires, startUp } = setUp();
+  test('and told once for each topic, whatever its size and however often', async () => {
+    const { wires, log, session, startUp } = setUp({ maxPacketBytes: 1_024 });
+    await startUp();
+    for (let time = 0; time < 20; time += 1)
+      for (const topic of [CMD, 'expertd/v1/edge-1/ack'])
+        await wires.last.send({ ...message(1 + time, 'x'.repeat(2_000 + time)), topic });
+    assert.equal(session.health().skipped, 40);
+    assert.deepEqual(
+      log.warnings.map((line) => line.replace(/of \d+ bytes/, 'of N bytes')),
+      [CMD, 'expertd/v1/edge-1/ack'].map(
+        (topic) => `fleet: a message of N bytes for ${topic} was passed over`,
+      ),
+    );
+  });
+
+  test('a broker that makes up topics does not fill the log', async () => {
+    const { wires, log, startUp } = setUp({ maxPacketBytes: 1_024 });
+    await startUp();
+    for (let time = 0; time < 200; time += 1)
+      await wires.last.send({ ...message(1 + time, 'x'.repeat(2_000)), topic: `made/up/${time}` });
+    assert.equal(log.warnings.length, 64);
+  });
+
+  test('what is too large and no message ends the link, and the session comes back', async () => {
+    const { session, wires, clock, startUp } = setUp();
     await startUp();
     await wires.last.sendBytes(Buffer.from([0x90, ...lengthOf(50_000_000)]));
     assert.equal(session.isUp, false);
     assert.equal(session.health().reason?.code, 'protocol_broken');
+    await clock.advance(30_000);
+    await wires.last.accept({ sessionPresent: true });
+    assert.equal(session.isUp, true);
+    const seen: string[] = [];
+    session.onMessage((_topic, payload) => void seen.push(String(payload)));
+    await wires.last.send(message(1, 'what waited'));
+    assert.deepEqual(seen, ['what waited']);
   });
 
   test('MQTT 5: the broker is told the limit', async () => {

@@ -1,4 +1,4 @@
-/** Small files of the fleet's side that must outlive a power cut: whole or not at all, and on the disk on return. */
+/** Small files that must outlive a power cut: whole or not at all, and on the disk on return. */
 import {
   closeSync,
   fsyncSync,

@@ -1,6 +1,6 @@
 /** Element types in the words of the Open Inference Protocol, and in ours. */
-import type { ElementType } from '../../ports.ts';
-import { isElementType, parseDeclared } from '../../tensors.ts';
+import type { ElementType } from './ports.ts';
+import { isElementType, parseDeclared } from './tensors.ts';
 
 const NAMES = {
   bool: 'BOOL',

@@ -1,6 +1,9 @@
-/** From the JSON of an input's `data` to its elements. What does not fit is refused, never rounded, cut or wrapped. */
-import type { Elements, ElementType } from '../../ports.ts';
-import { type NumericType, viewElements } from '../../tensors.ts';
+/**
+ * From the JSON of a tensor's `data` (Open Inference Protocol) to its elements. What does not fit is refused, never
+ * rounded, cut or wrapped.
+ */
+import type { Elements, ElementType } from './ports.ts';
+import { type NumericType, viewElements } from './tensors.ts';
 
 type Integer = Exclude<NumericType, 'bool' | 'float16' | 'float32' | 'float64'>;
 
@@ -14,6 +17,26 @@ const RANGES: Readonly<Record<Integer, readonly [bigint, bigint]>> = {
   int32: signed(32n),
   int64: signed(64n),
 };
+
+type Reviver = (key: string, value: unknown, context: { readonly source?: string }) => unknown;
+const parseWithSources = JSON.parse as (text: string, reviver: Reviver) => unknown;
+
+/** As many digits as may be more than a float64 holds; up to 21, no 64-bit number has more. */
+const LONG_NUMBER = /\d{16}/;
+const WHOLE_64_BITS = /^-?\d{16,20}$/;
+
+/**
+ * What the JSON `text` says, which was read as `value`: INT64 and UINT64 reach beyond what a JSON number is read as, so
+ * whole numbers that were rounded are bigints instead.
+ */
+export function exactly(text: string, value: unknown): unknown {
+  return LONG_NUMBER.test(text) ? parseWithSources(text, exactNumber) : value;
+}
+
+function exactNumber(_key: string, value: unknown, { source = '' }: { readonly source?: string }): unknown {
+  if (typeof value !== 'number' || Number.isSafeInteger(value) || !WHOLE_64_BITS.test(source)) return value;
+  return BigInt(source);
+}
 
 /** Why `data` is not the tensor that it claims to be: a clause without a subject. */
 export class Misfit extends Error {}

@@ -15,6 +15,7 @@ import { systemClock } from '../../../agent/clock.ts';
 import { fleetTools } from '../../../agent/collecting.ts';
 import { parseBroker } from '../../../agent/fleet/broker.ts';
 import { Drain } from '../../../agent/fleet/records/drain.ts';
+import { windowOptions } from '../../../agent/fleet/records/window.ts';
 import { readCredentials } from '../../../agent/fleet/session/credentials.ts';
 import { dial } from '../../../agent/fleet/session/dial.ts';
 import { Session } from '../../../agent/fleet/session/session.ts';
@@ -127,6 +128,8 @@ class Device {
       clock: systemClock,
       topics: { rec: topics.rec, ack: topics.ack, collector: control.status },
       lingerMs: 50,
+      // What a broker drops that has just started is soon sent again.
+      window: { ...windowOptions, firstPatienceMs: 1_000 },
       onCollector: () => {
         const hello = JSON.stringify({ device: 'pi-1', bd: this.session.bd, epoch: 1 });
         this.session.publish(control.hello, hello, { qos: 1 }).catch(() => undefined);

@@ -1,11 +1,10 @@
 /** Many devices in one process, for tests and benches of what they do to a broker together. */
 import { once } from 'node:events';
-import { systemClock } from '../../agent/clock.ts';
 import { parseBroker } from '../../agent/fleet/broker.ts';
 import { readCredentials } from '../../agent/fleet/session/credentials.ts';
 import { type Dial, dial } from '../../agent/fleet/session/dial.ts';
 import { Session } from '../../agent/fleet/session/session.ts';
-import type { Clock } from '../../agent/ports.ts';
+import { FastClock } from './fast-clock.ts';
 import { peakPerSecond, seeded } from './seeded.ts';
 
 export interface FleetOptions {
@@ -39,11 +38,15 @@ export class Fleet {
     const broker = parseBroker(url);
     const credentials = readCredentials(broker, { tls: { alpn: [] } });
     const random = seeded(seed);
-    const noted: Dial = (...to) => {
-      this.#attemptsMs.push(this.#clock.dueMs);
-      return dial(...to);
-    };
+    // For when it was due, by the clock of its own session: alarms of others ring in between.
+    const noted =
+      (own: FastClock): Dial =>
+      (...to) => {
+        this.#attemptsMs.push(own.dueMs);
+        return dial(...to);
+      };
     this.#sessions = Array.from({ length: size }, (_, index) => {
+      const clock = this.#clock.another();
       const session = new Session({
         broker,
         credentials: () => credentials,
@@ -57,8 +60,8 @@ export class Fleet {
           births: (bd) => [{ topic: `s/v1/edge-${index}/status`, payload: `{"bd":${bd}}`, retain: true }],
         },
         topics: ['cmd', 'desired', 'ack'].map((name) => `s/v1/edge-${index}/${name}`),
-        dial: noted,
-        clock: this.#clock,
+        dial: noted(clock),
+        clock,
         random,
         log: SILENT,
       });
@@ -97,32 +100,5 @@ export class Fleet {
 
   async #all(sessions: readonly Session[], up: boolean): Promise<void> {
     while (!sessions.every(({ isUp }) => isUp === up)) await once(this.#changed, 'change');
-  }
-}
-
-/** Time that goes faster. An alarm also says for when it was set: a machine that is busy rings several at once. */
-class FastClock implements Clock {
-  readonly #speed: number;
-  readonly #startMs = systemClock.nowMs();
-  #dueMs = 0;
-
-  constructor(speed: number) {
-    this.#speed = speed;
-  }
-
-  /** For when the alarm was set that rang last. */
-  get dueMs(): number {
-    return this.#dueMs;
-  }
-
-  nowMs(): number {
-    return (systemClock.nowMs() - this.#startMs) * this.#speed;
-  }
-
-  at(atMs: number, callback: () => void): () => void {
-    return systemClock.at(this.#startMs + atMs / this.#speed, () => {
-      this.#dueMs = atMs;
-      callback();
-    });
   }
 }

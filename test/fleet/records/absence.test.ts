@@ -5,9 +5,9 @@ import { topicsOf } from '../../../agent/fleet/topics.ts';
 import { aedes } from '../brokers/aedes.ts';
 import type { BrokerKind, TestBroker } from '../brokers/broker.ts';
 import { mosquitto } from '../brokers/mosquitto.ts';
+import { FastClock } from '../fast-clock.ts';
 import { Live, scratch } from '../session/live.ts';
 import { CollectorEnd, DeviceEnd, root, until, up } from './ends.ts';
-import { FastClock } from './fast-clock.ts';
 
 const { cmd } = topicsOf(root, 'pi');
 

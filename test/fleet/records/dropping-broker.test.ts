@@ -5,9 +5,9 @@ import type { Archive } from '../../../agent/archive.ts';
 import { AgentError } from '../../../agent/errors.ts';
 import { topicsOf } from '../../../agent/fleet/topics.ts';
 import { mosquitto } from '../brokers/mosquitto.ts';
+import { FastClock } from '../fast-clock.ts';
 import { scratch } from '../session/live.ts';
 import { CollectorEnd, DeviceEnd, root, until, up } from './ends.ts';
-import { FastClock } from './fast-clock.ts';
 
 /** One batch each, so that there are more than the broker keeps for a client: 32 in flight, and those it may queue. */
 const epochs = 120;

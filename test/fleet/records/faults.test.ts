@@ -7,10 +7,10 @@ import { test } from 'node:test';
 import { type TestBroker, urlOf } from '../brokers/broker.ts';
 import { mosquitto } from '../brokers/mosquitto.ts';
 import { Cut, type Direction } from '../cut.ts';
+import { FastClock } from '../fast-clock.ts';
 import { seeded } from '../seeded.ts';
 import { scratch } from '../session/live.ts';
 import { CollectorEnd, DeviceEnd, until, up } from './ends.ts';
-import { FastClock } from './fast-clock.ts';
 
 /** Keepalives of 10 s are a quarter of a second. */
 const speed = 40;

@@ -3,9 +3,9 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { aedes } from '../brokers/aedes.ts';
 import { mosquitto } from '../brokers/mosquitto.ts';
+import { FastClock } from '../fast-clock.ts';
 import { scratch } from '../session/live.ts';
 import { CollectorEnd, DeviceEnd, until } from './ends.ts';
-import { FastClock } from './fast-clock.ts';
 
 const records = 300;
 

@@ -27,6 +27,7 @@ import {
   loadNeedBytes,
   parkedBytesOf,
   pinnedEntries,
+  stayingEntries,
 } from './residency.ts';
 import { refuseOrReplace } from './stand-ins.ts';
 import { isNext, mayLeaveFor } from './turns.ts';
@@ -122,7 +123,9 @@ export function loadWanted(draft: Draft): void {
     if (fate !== null || dismissed || state.nowMs < notBeforeMs) continue;
     const byHand = isByHand(entry);
     if (!byHand && !isSense(state, expert.id)) continue;
-    if (leastBudgetBesidePinned(state, expert, pinned) > state.settings.budgetBytes) continue;
+    // Nobody waits for a candidate: it drives nobody out before that gives it its place, and holds nobody back.
+    const staying = expert.candidateOf === null ? pinned : stayingEntries(state);
+    if (leastBudgetBesidePinned(state, expert, staying) > state.settings.budgetBytes) continue;
     if (admit(draft, entry, null, 0, byHand) !== 'started' && byHand) return;
   }
 }

@@ -77,15 +77,16 @@ export function decodeEvent(text: string): Event {
   return value as unknown as Event;
 }
 
-/** What a state has beside its tables; what an earlier version wrote lacks some of it, and cannot be decided from. */
+/** What a state has; what an earlier version wrote lacks some of it, and cannot be decided from. */
+const tables = ['experts', 'pending', 'cells', 'leases', 'requests', 'rollouts'];
 const parts = ['settings', 'pressure', 'loadCost', 'habits', 'guesses'];
 
 /** As `decode`, and the value must have the tables and parts of a state of this version. */
 export function decodeState(text: string): State {
   const value = decode(text);
-  const tables = ['experts', 'pending', 'cells', 'leases', 'requests', 'rollouts'];
-  if (!isRecord(value) || !tables.every((table) => value[table] instanceof Map)) bad('not a state');
-  const missing = parts.find((part) => !isRecord(value[part]));
+  if (!isRecord(value) || !(value['experts'] instanceof Map)) return bad('not a state');
+  const missing =
+    tables.find((table) => !(value[table] instanceof Map)) ?? parts.find((part) => !isRecord(value[part]));
   if (missing !== undefined) bad(`a state without "${missing}", of another version of expertd`);
   return value as unknown as State;
 }

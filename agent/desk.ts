@@ -24,8 +24,9 @@ interface Case {
   held: Piece[] | null;
   /** Part of the answer went out: it cannot be tried again. */
   started: boolean;
-  /** What an assistant found, and its base speaks from. */
+  /** What an assistant found, and its base speaks from, in the assistant's words. */
   sources: readonly Passage[];
+  words: string;
   /** What is the answer where the base does not speak. */
   found: Answer | null;
   degraded: string | null;
@@ -45,6 +46,7 @@ export class Desk {
       held: null,
       started: false,
       sources: [],
+      words: '',
       found: null,
       degraded: null,
     });
@@ -61,14 +63,21 @@ export class Desk {
     if (one !== undefined && one.ask.kind === 'chat') one.ask = { ...one.ask, embedding };
   }
 
-  /** Keeps what an assistant found for the request: the sources that its base is told, and the answer without it. */
-  keepFound(id: RequestId, found: Answer, sources: readonly Passage[]): void {
+  /**
+   * Keeps what an assistant found for the request: the sources and the words that its base is told, and the answer without
+   * it. The assistant, or this version of it, may have left before its base speaks.
+   */
+  keepFound(id: RequestId, found: Answer, sources: readonly Passage[], words: string): void {
     const one = this.#cases.get(id);
-    if (one !== undefined) Object.assign(one, { found, sources });
+    if (one !== undefined) Object.assign(one, { found, sources, words });
   }
 
   sources(id: RequestId): readonly Passage[] {
     return this.#cases.get(id)?.sources ?? [];
+  }
+
+  words(id: RequestId): string {
+    return this.#cases.get(id)?.words ?? '';
   }
 
   /** Notes in what way the answer is going to be less than it could be, and whose it is. */
@@ -132,7 +141,8 @@ export class Desk {
     const one = this.#cases.get(id);
     if (one === undefined) return;
     if (one.started || one.found === null) return this.refuse(id, refusal);
-    one.degraded = degraded;
+    // What a run has said that failed then is no part of it.
+    Object.assign(one, { degraded, held: null });
     this.answer(id, one.found, {});
   }
 

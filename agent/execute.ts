@@ -9,7 +9,7 @@ import type { Ask, Catalog, Clock, Memory, RunReport, Runtime } from './ports.ts
 import { selfTest } from './selftest.ts';
 import { look } from './senses.ts';
 import { askForAssistant, sourcesOf } from './speaking.ts';
-import type { CellId, Decision, Failure, LeaseId, RequestId, State, Step } from './types.ts';
+import type { CellId, Decision, ExpertId, Failure, LeaseId, RequestId, State, Step } from './types.ts';
 
 export interface ExecutorOptions {
   readonly runtime: Runtime;
@@ -75,7 +75,7 @@ export class Executor {
         return void this.#learn(step, state);
       case 'grant':
         desk.begin(step.request, step.lease, step.revocable);
-        if (step.degraded !== null) desk.degrade(step.request, step.degraded, step.assistant ?? step.expert);
+        if (step.degraded !== null) desk.degrade(step.request, step.degraded, nameOf(step, state));
         return void (step.purpose === 'retrieve' ? this.#retrieve(step) : this.#grant(step));
       case 'ready':
         return desk.answer(step.request, null, {});
@@ -211,8 +211,9 @@ export class Executor {
 
   /** The first half of an assistant's answer. Without a source it is the whole. */
   async #retrieve(step: Of<'grant'>): Promise<void> {
-    const { request, lease } = step;
-    const { desk } = this.#options;
+    const { request, lease, expert } = step;
+    const { desk, catalog } = this.#options;
+    const words = catalog.systemPrompt(expert) ?? '';
     const ended = await this.#lease(step, desk.ask(request));
     if (ended === null) return;
     if (!desk.expects(request, lease)) return this.#release(lease, ended);
@@ -223,17 +224,17 @@ export class Executor {
     }
     const { answer } = ended.report;
     const sources = answer.kind === 'passages' ? sourcesOf(answer.passages) : [];
-    if (sources.length > 0) desk.keepFound(request, answer, sources);
+    if (sources.length > 0) desk.keepFound(request, answer, sources, words);
     this.#release(lease, ended, sources.length);
     if (sources.length === 0) desk.answer(request, answer, ended.stages);
   }
 
   /** What the expert is asked: for an assistant, with its words and its sources before it. */
   #asked({ request, assistant }: Of<'grant'>): Ask | null {
-    const { desk, catalog } = this.#options;
+    const { desk } = this.#options;
     const ask = desk.ask(request);
     if (assistant === null || ask?.kind !== 'chat') return ask;
-    return askForAssistant(ask, catalog.systemPrompt(assistant) ?? '', desk.sources(request));
+    return askForAssistant(ask, desk.words(request), desk.sources(request));
   }
 
   /** Runs a lease on what is asked; null where its cell is gone, which another event tells. */
@@ -339,6 +340,12 @@ export class Executor {
     const expert = state.experts.get(id)?.expert;
     if (expert?.memory.measured === true) this.#options.memory.keepProfile(expert.digest, expert.memory);
   }
+}
+
+/** Whose answer it is, to a client: what a candidate says is said in the name of its expert. */
+function nameOf({ assistant, expert }: Of<'grant'>, { experts }: State): ExpertId {
+  const by = assistant ?? expert;
+  return experts.get(by)?.expert.candidateOf ?? by;
 }
 
 /** What is wrong with a request is said in words of the request, as a name in its schema: those enter no event. */

@@ -19,8 +19,10 @@ import type { Cell, Entry, Failure, Lease } from './types.ts';
 
 type Of<T extends Event['type']> = Extract<Event, { type: T }>;
 
-/** After an idle cell was killed, loads that nobody waits for rest this many times the shortest back-off. */
+/** After an idle cell was killed, and where the disk is full, loads rest this many times the shortest back-off. */
 const REST_FACTOR = 10;
+/** The code of a load that was not begun: how often a candidate was tried cannot be kept. */
+const NOT_KEPT = 'not_kept';
 /** Parking that leaves more than this share of the weights in memory is of no use. */
 const MOST_STAYING = 0.6;
 
@@ -68,16 +70,26 @@ export function loadFailed(draft: Draft, event: Of<'loadFailed'>): void {
 function failedToLoad(draft: Draft, expert: string, error: Failure): void {
   draft.putEntry(expert, { lastError: error });
   if (!error.retryable) return quarantine(draft, expert, error);
-  blame(draft, expert, `its load failed: ${error.message}`);
+  const isItsFault = error.code !== NOT_KEPT;
+  if (isItsFault) blame(draft, expert, `its load failed: ${error.message}`);
+  else holdBack(draft, expert, error.message);
   if (isWornOut(draft, expert)) return quarantine(draft, expert, error);
   // Waiters stay for one more try; whoever has had it is told, and a candidate's go to the version before it.
   for (const waiter of [...draft.state.requests.values()]) {
     if (waiter.phase.name !== 'waiting' || waiter.phase.expert !== expert) continue;
     if (waiter.phase.purpose === 'embed') continue;
+    if (!isItsFault && returned(draft, waiter.id, error, false)) continue;
     if (waiter.attempt > 0 || waiter.insteadOf !== null)
       refuseOrReplace(draft, waiter.id, failures.loadFailed(expert, error), 1_000);
     else draft.putRequest(waiter.id, { attempt: 1 });
   }
+}
+
+/** Nobody is to blame where the disk is full; there may be room again later. */
+function holdBack(draft: Draft, expert: string, why: string): void {
+  const { nowMs, settings } = draft.state;
+  draft.putEntry(expert, { notBeforeMs: nowMs + settings.backoffMs * REST_FACTOR });
+  draft.because(`${expert} is not loaded for now: ${why}`);
 }
 
 export function unloaded(draft: Draft, event: Of<'unloaded'>): void {

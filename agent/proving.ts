@@ -14,6 +14,7 @@ import { blame } from './crashes.ts';
 import type { Draft } from './draft.ts';
 import type { Event } from './events.ts';
 import { failures } from './failures.ts';
+import { isSense } from './language.ts';
 import { leastBudgetBesidePinned, leastBudgetBytes, newEntry, pinnedEntries } from './residency.ts';
 import type { Progress, Rollout, Tally } from './rollout.ts';
 import { lend } from './routing.ts';
@@ -33,8 +34,12 @@ const LEAST_RUNS = 20;
 const SLOW_FACTOR = 1.5;
 const SLOW_EXTRA_MS = 20;
 const PERCENTILE = 0.95;
-/** Of a probation, told to the catalog at once: a write to the disk each. */
+/**
+ * Of a probation, after which the catalog is told: a write to the disk each. By time as well: a tenth of a long one may be
+ * more than a device ever sees between two nights.
+ */
 const TOLD_SHARE = 0.1;
+const TOLD_MS = 600_000;
 
 // ---- what the catalog tells -----------------------------------------------------------------------------------
 
@@ -115,7 +120,7 @@ export function tested(draft: Draft, event: Of<'tested'>): void {
   if (error !== null) return conclude(draft, of, error);
   const others = unjudged === 0 ? '' : `; ${unjudged} more could not be judged`;
   draft.because(`${expert} gave ${given} golden answers${others}`);
-  if (rollout.canary === null || isAnEmbedder(draft, of)) return conclude(draft, of, null);
+  if (rollout.canary === null || !isAsked(draft, of)) return conclude(draft, of, null);
   putRollout(draft, of, { phase: 'probation', sinceMs: draft.state.nowMs });
   tell(draft, of, 'probation');
 }
@@ -209,8 +214,8 @@ function judge(draft: Draft, of: ExpertId, rollout: Rollout): void {
   const fault = failedTooOften(rollout, isOver) ?? (isOver ? slowness(rollout) : null);
   const isAlone = draft.entry(of)?.residency.state === 'quarantined';
   if (fault !== null || isOver || isAlone) return conclude(draft, of, fault);
-  if (shareDone(rollout, progress) >= shareDone(rollout, rollout.told) + TOLD_SHARE)
-    tell(draft, of, 'probation');
+  const isMuch = shareDone(rollout, progress) >= shareDone(rollout, rollout.told) + TOLD_SHARE;
+  if (isMuch || progress.elapsedMs >= rollout.told.elapsedMs + TOLD_MS) tell(draft, of, 'probation');
 }
 
 function shareDone({ canary }: Rollout, { answered, elapsedMs }: Progress): number {
@@ -289,8 +294,10 @@ function inCellOfItsOwn(state: State, expert: Expert): Expert {
   return least <= state.settings.budgetBytes ? alone : expert;
 }
 
-function isAnEmbedder(draft: Draft, expert: ExpertId): boolean {
-  return draft.entry(expert)?.expert.task === 'feature-extraction';
+/** False where no request could go to its candidate: vectors of two versions do not mix, and a detector is asked with the embedder. */
+function isAsked({ state }: Draft, expert: ExpertId): boolean {
+  const isEmbedder = state.experts.get(expert)?.expert.task === 'feature-extraction';
+  return !isEmbedder && !isSense(state, expert);
 }
 
 function fault(code: string, message: string): Failure {

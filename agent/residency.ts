@@ -233,7 +233,18 @@ export function pinnedEntries(state: State): Entry[] {
   return [...state.experts.values()].filter((entry) => entry.expert.pinned && cellOf(entry) !== null);
 }
 
-/** As `leastBudgetBytes`, with what is pinned elsewhere kept. `pinned` as `pinnedEntries` gives it. */
+/** The experts in cells that no eviction takes away now: pinned, at work or about to be, on their way in. */
+export function stayingEntries(state: State): Entry[] {
+  return [...state.experts.values()].filter((entry) => {
+    const { expert, residency } = entry;
+    const cell = state.cells.get(cellOf(entry) ?? '');
+    if (cell === undefined || cell.stopping || residency.state === 'unloading') return false;
+    if (expert.pinned || residency.state === 'loading') return true;
+    return leasesOn(state, expert.id) > 0 || hasWaiter(state, expert.id);
+  });
+}
+
+/** As `leastBudgetBytes`, with what is pinned elsewhere kept: `pinnedEntries`, or others that are to stay. */
 export function leastBudgetBesidePinned(state: State, expert: Expert, pinned: readonly Entry[]): number {
   let total = state.agentBytes + loadNeedBytes(expert);
   let hasCell = false;

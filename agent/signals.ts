@@ -14,7 +14,9 @@ export interface SignalOptions {
 export class Signals {
   /** Resolves with the signal that asks for the end. */
   readonly end: Promise<NodeJS.Signals>;
-  #onReload: () => void = () => {};
+  #asked: NodeJS.Signals | null = null;
+  readonly #waiting = new Set<(signal: NodeJS.Signals) => void>();
+  #onReload: (() => void) | null = null;
 
   /** From here on no signal ends the process by itself. */
   constructor({ source, nowMs, onImpatience }: SignalOptions) {
@@ -25,14 +27,31 @@ export class Signals {
       source.on(signal, () => {
         if (askedMs !== null && nowMs() - askedMs >= SAME_WISH_MS) onImpatience();
         askedMs ??= nowMs();
-        resolve(signal);
+        this.#asked ??= signal;
+        resolve(this.#asked);
+        for (const tell of this.#waiting) tell(this.#asked);
       });
     }
-    source.on('SIGHUP', () => this.#onReload());
+    source.on('SIGHUP', () => this.#onReload?.());
   }
 
-  /** Before this, SIGHUP does nothing: what it asks for is about to be read anyway. */
-  onReload(listener: () => void): void {
+  /**
+   * Whichever comes first; rejects as `work` does. A race with `end` would hold whatever the work knows of until the
+   * process ends, and an agent may start again many times in one process.
+   */
+  async endOr<T>(work: Promise<T>): Promise<NodeJS.Signals | T> {
+    const { promise, resolve } = Promise.withResolvers<NodeJS.Signals>();
+    this.#waiting.add(resolve);
+    if (this.#asked !== null) resolve(this.#asked);
+    try {
+      return await Promise.race([promise, work]);
+    } finally {
+      this.#waiting.delete(resolve);
+    }
+  }
+
+  /** null, as before the first call: SIGHUP does nothing, since what it asks for is about to be read anyway. */
+  onReload(listener: (() => void) | null): void {
     this.#onReload = listener;
   }
 }

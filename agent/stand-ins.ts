@@ -56,13 +56,15 @@ export function returned(draft: Draft, id: RequestId, failure: Failure, isItsFau
     return true;
   }
   const { rollouts, nowMs, settings } = draft.state;
-  const { candidate = null, phase = null } = rollouts.get(old.expert.id) ?? {};
-  const counts = isItsFault && phase === 'probation' && !NOBODYS_FAULT.includes(failure.code);
+  const rollout = rollouts.get(old.expert.id);
+  // One that came before the probation was another candidate's, which this one has followed.
+  const isIts = rollout?.phase === 'probation' && request.sinceMs >= rollout.sinceMs;
+  const counts = isIts && isItsFault && !NOBODYS_FAULT.includes(failure.code);
   draft.because(`${old.expert.id} answers ${id} instead of its candidate: ${failure.message}`);
   draft.putRequest(id, {
     ...begun(draft, request, old.expert),
     insteadOf: null,
-    failedBy: counts ? candidate : null,
+    failedBy: counts ? rollout.candidate : null,
     attempt: 0,
     waitUntilMs: Math.max(request.waitUntilMs, nowMs + settings.loadWaitMs),
   });

@@ -45,6 +45,7 @@ const ROLLOUTS_FILE = 'rollouts.json';
 /** Requests under way get this long after SIGTERM; then everything ends. */
 const STOP_MS = 8_000;
 const FLUSH_AFTER_MS = 2_000;
+const REFUSED = 'the new configuration is refused, and the old one stays';
 
 export function startCommand(version: string): Command {
   return {
@@ -69,7 +70,8 @@ ${CONFIG_FLAGS_HELP}`,
       const layers = { path, overrides: { ...overrides } };
       try {
         // The fleet may ask for a new start: the same process begins anew, so it needs nobody who watches over it.
-        while ((await run(layers, version, io, signals)) === 'again');
+        for (let config: Config | null = loadConfig(layers); config !== null; )
+          config = await run(config, layers, version, io, signals);
         return EXIT.ok;
       } catch (error) {
         if (error instanceof AgentError) throw new CliError(EXIT.failed, error.message, error.hint);
@@ -79,13 +81,14 @@ ${CONFIG_FLAGS_HELP}`,
   };
 }
 
+/** Resolves with the configuration to start again with; null: it is to end. */
 async function run(
+  config: Config,
   layers: ConfigLayers,
   version: string,
   io: Io,
   signals: Signals,
-): Promise<'end' | 'again'> {
-  const config = loadConfig(layers);
+): Promise<Config | null> {
   const [
     { Agent },
     { Cells },
@@ -187,9 +190,20 @@ async function run(
       setTimeout(flushCompileCache, FLUSH_AFTER_MS).unref();
     };
     const joinFleet = membership === null ? null : () => membership.join(agent, store);
-    return await serve({ agent, server, stateDir, signals, log, onUp, joinFleet, again: again.promise });
+    const why = await serve({ agent, server, stateDir, signals, log, onUp, joinFleet, again: again.promise });
+    return why === 'again' ? readAgain(layers, config, log) : null;
   } finally {
     await store.stop();
+  }
+}
+
+/** Nobody is there to mend what was changed badly: the device would be away for good. */
+function readAgain(layers: ConfigLayers, config: Config, log: Logger): Config {
+  try {
+    return loadConfig(layers);
+  } catch (error) {
+    log.error({ err: error }, REFUSED);
+    return config;
   }
 }
 
@@ -226,13 +240,14 @@ async function serve(service: Service): Promise<'end' | 'again'> {
     writeAgentFile(stateDir, url);
     const started = agent.start();
     signals.onReload(() => void reload(agent, log));
-    const isUp = await Promise.race([started.then(() => true), signals.end.then(() => false)]);
+    const isUp = (await signals.endOr(started.then(() => 'up' as const))) === 'up';
     if (isUp) onUp(url);
     if (isUp && joinFleet !== null) member = await joinFleet();
-    const why = await Promise.race([signals.end, again]);
+    const why = await signals.endOr(again);
     log.info({ why }, why === 'again' ? 'expertd starts again' : 'expertd stops');
     return why === 'again' ? why : 'end';
   } finally {
+    signals.onReload(null);
     await member?.stop();
     await Promise.all([agent.stop(STOP_MS), server.stop(STOP_MS)]);
     rmSync(join(stateDir, AGENT_FILE), { force: true });
@@ -254,7 +269,7 @@ async function reload(agent: Agent, log: Logger): Promise<void> {
     await agent.reload();
     log.info({}, 'the configuration was read again');
   } catch (error) {
-    log.error({ err: error }, 'the new configuration is refused, and the old one stays');
+    log.error({ err: error }, REFUSED);
   }
 }
 

@@ -4,6 +4,7 @@ import { test } from 'node:test';
 import { AgentError } from '../agent/errors.ts';
 import type { Answer, Passage } from '../agent/ports.ts';
 import type { Reply } from '../agent/service.ts';
+import type { Expert } from '../agent/types.ts';
 import { expert } from './core/made.ts';
 import { type Caller, Engine, WORDS } from './engine.ts';
 
@@ -40,6 +41,17 @@ test('the base speaks from the sources, and the reply names the assistant and ho
   assert.ok(told?.kind === 'chat');
   assert.equal(told.messages[0]?.content, 'I am medical.');
   assert.match(told.messages[1]?.content ?? '', /\[1\] fever: a rise in temperature\n\nwhat is a fever\?$/);
+});
+
+test('an assistant that leaves while its base is awaited is spoken for in its own words', async () => {
+  const { engine, caller, retrieve } = await asked();
+  engine.gone.add('medical');
+  retrieve.end(found);
+  await engine.settled();
+  assert.deepEqual(replyOf(caller).answer, WORDS);
+  const told = engine.asks.at(-1);
+  assert.ok(told?.kind === 'chat');
+  assert.equal(told.messages[0]?.content, 'I am medical.');
 });
 
 test('a base that is not there leaves the answer to the assistant, and the reply says so', async () => {
@@ -112,4 +124,44 @@ test('a base that is late leaves the answer to the sources', async () => {
   await engine.settled();
   await engine.pass(5_000);
   assert.deepEqual([replyOf(caller).answer, replyOf(caller).degraded], [found, 'base-loading']);
+});
+
+/** With a version of one of them on probation that is to take its place. */
+async function withCandidate(of: Expert, experts = [medical, model]): Promise<Engine> {
+  const fresh = { ...of, id: `${of.id}@2`, candidateOf: of.id };
+  const engine = new Engine({ experts, later: [fresh], eager: ['medical'] });
+  await engine.settled();
+  const canary = { share: 1, decisions: 100, ms: null };
+  const progress = { answered: 0, elapsedMs: 0 };
+  engine.loop.push({ type: 'staged', expert: fresh, of: of.id, canary, progress });
+  for (const kind of ['verify', 'load'] as const) {
+    await engine.settled();
+    engine.work(kind, fresh.id).end();
+  }
+  await engine.settled();
+  return engine;
+}
+
+test('of what the candidate of a base said and took back, nothing goes out with what was found', async () => {
+  const engine = await withCandidate(model);
+  engine.answers.set('medical', found);
+  const caller = engine.ask('what is a fever?', 'medical');
+  await engine.settled();
+  engine.work('run', 'lm@2').onDelta('half of');
+  engine.work('run', 'lm@2').fail(new AgentError('run_failed', 'it broke'));
+  await engine.settled();
+  // The load of the base itself does not end.
+  await engine.pass(30_000);
+  const { answer, degraded } = replyOf(caller);
+  assert.deepEqual([caller.deltas, answer, degraded], [[], found, 'base-loading']);
+});
+
+test('a candidate without its base answers in the name of the expert', async () => {
+  const engine = await withCandidate(medical, [medical]);
+  const caller = engine.ask('what is a fever?', 'medical');
+  await engine.settled();
+  engine.work('run', 'medical@2').end(found);
+  await engine.settled();
+  const { expert: by, degraded } = replyOf(caller);
+  assert.deepEqual([by, degraded], ['medical', 'base-not-installed']);
 });

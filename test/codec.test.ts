@@ -115,4 +115,7 @@ test('a state that another version of expertd wrote is refused, and not decided 
   const { habits, ...earlier } = initialState(settings(), 1);
   assert.throws(() => decodeState(encode(earlier)), { code: 'bad_encoding', message: /without "habits"/ });
   assert.deepEqual(decodeState(encode({ ...earlier, habits })).habits, habits);
+  const { rollouts, ...older } = initialState(settings(), 1);
+  assert.throws(() => decodeState(encode(older)), { code: 'bad_encoding', message: /without "rollouts"/ });
+  assert.deepEqual(decodeState(encode({ ...older, rollouts })).rollouts, rollouts);
 });

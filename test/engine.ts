@@ -91,6 +91,10 @@ export class Engine {
   /** Loads that were counted, and what the catalog was told of rollouts. */
   readonly attempts: string[] = [];
   readonly rollouts: Extract<Step, { type: 'rollout' }>[] = [];
+  /** What experts that are eager answer; words, where nothing is said here. */
+  readonly answers = new Map<string, Answer>();
+  /** Of which the catalog has no package any more. */
+  readonly gone = new Set<string>();
   /** What every expert is to answer in a self-test. */
   goldens: readonly { readonly input: string; readonly output: unknown }[] = [];
   readonly #executor: Executor;
@@ -135,7 +139,7 @@ export class Engine {
         golden: () => this.goldens,
         beginAttempt: (id) => void this.attempts.push(id),
         rollout: (step) => void this.rollouts.push(step),
-        systemPrompt: (id) => `I am ${id}.`,
+        systemPrompt: (id) => (this.gone.has(id) ? null : `I am ${id}.`),
       },
       memory: this.log,
       desk: this.desk,
@@ -197,7 +201,7 @@ export class Engine {
   }
 
   #work(kind: Work['kind'], id: string, onDelta: (text: string) => void): Promise<Answer> {
-    if (this.#options.eager?.includes(id)) return Promise.resolve(WORDS);
+    if (this.#options.eager?.includes(id)) return Promise.resolve(this.answers.get(id) ?? WORDS);
     const { promise, resolve, reject } = Promise.withResolvers<Answer>();
     const work: Work = {
       kind,

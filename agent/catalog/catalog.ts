@@ -135,10 +135,12 @@ export class ExpertCatalog implements Catalog {
   // ---- rollouts -----------------------------------------------------------------------------------------------
 
   beginAttempt(id: ExpertId): void {
-    this.#staging.beginAttempt(id);
+    // A load that begins so late ends with its agent, and says nothing of the candidate.
+    if (!this.#stopped) this.#staging.beginAttempt(id);
   }
 
   rollout(step: RolloutStep): void {
+    if (this.#stopped) return;
     const successor = this.#staging.advance(step, () => this.#flush());
     if (successor !== null) {
       this.#packages.set(step.expert, successor);
@@ -149,6 +151,7 @@ export class ExpertCatalog implements Catalog {
 
   /** A version of this expert that was rolled back is tried again, if the configuration still wants it. */
   forget(expert: ExpertId): void {
+    if (this.#stopped) return;
     const tenure = this.#rollouts.get(expert);
     if (tenure?.candidate?.state !== 'rolledBack') return;
     this.#staging.leave(expert);
@@ -158,7 +161,10 @@ export class ExpertCatalog implements Catalog {
     if (wanted !== undefined && !this.#config.without.includes(expert)) this.#fetching.start(wanted);
   }
 
-  /** Ends all fetches; nothing is told any more. Resolves when none of them writes to the disk any more. */
+  /**
+   * Ends all fetches; nothing is told or recorded any more: the next agent, which may be of this process, reads the record.
+   * Resolves when nothing writes to the disk any more.
+   */
   stop(): Promise<void> {
     this.#stopped = true;
     this.#telling.stop();

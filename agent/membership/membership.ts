@@ -48,8 +48,6 @@ type Outbox = NonNullable<ReturnType<Store['outbox']>>;
 /** Of the shapes that this device speaks. */
 const SCHEMA = 1;
 const CAPABILITIES = ['desired', 'commands', 'records'];
-/** Attempts that one process may make before the number of one that started a millisecond later: more than ever. */
-const BDS_A_SECOND = 1_000;
 
 export class Membership {
   readonly #options: MembershipOptions;
@@ -137,7 +135,8 @@ export class Membership {
       persistent: true,
       protocol: fleet.protocol as '5',
       keepaliveSeconds: fleet.keepaliveSeconds,
-      firstBd: Math.floor(Date.now() / 1_000) * BDS_A_SECOND,
+      // An attempt takes more than a millisecond: whoever starts again, even at once, begins above all numbers so far.
+      firstBd: Date.now(),
       greeting: {
         will: (bd) => ({
           topic: topics.status,

@@ -60,6 +60,19 @@ test('a process that is ended by somebody does not count against the candidate',
   }
 });
 
+test('what ends after the stop writes nothing: the record is that of the agent that started again', async () => {
+  const first = await underWay();
+  const { v2, recordPath } = first;
+  await first.catalog.stop();
+  const second = await after(first, v2.wanted());
+  second.catalog.rollout(step(v2, 'committed'));
+  const written = readFileSync(recordPath, 'utf8');
+  // Hashing a large model goes on for minutes; then the load would begin that it was for.
+  first.catalog.beginAttempt(v2.candidate);
+  first.catalog.rollout(step(v2, 'rolledBack'));
+  assert.equal(readFileSync(recordPath, 'utf8'), written);
+});
+
 test('a probation goes on in the next process, and shows that the load ends none', async () => {
   const first = await underWay();
   const { v2 } = first;

@@ -4,6 +4,7 @@ import { test } from 'node:test';
 import { expert, features, MB, names } from './made.ts';
 import {
   answer,
+  candidate,
   EVERY,
   NEW,
   onProbation,
@@ -113,6 +114,19 @@ test('where it does not end in time, the old one answers; what it says later is 
   assert.equal(world.endOf('r1'), undefined);
   world.finish('grant r1');
   assert.deepEqual([world.endOf('r1'), ...tallyOf(world)], ['a answered', 0, 1]);
+});
+
+test('what an earlier candidate fails does not count against the one that has followed it', () => {
+  const world = onProbation();
+  world.ask('r1', { model: 'a' });
+  world.pass(1_000);
+  stage(world, candidate({}, 'a', '3.0.0'));
+  world.finish('load a@3.0.0');
+  world.finish('test a@3.0.0');
+  assert.deepEqual([outcomeOf(world), rolloutOf(world).candidate], ['probation', 'a@3.0.0']);
+  world.finish('grant r1', 'fail');
+  world.finish('grant r1');
+  assert.deepEqual([world.endOf('r1'), ...tallyOf(world)], ['a answered', 0, 0]);
 });
 
 test('a client that hung up counts for nobody', () => {

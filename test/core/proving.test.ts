@@ -117,6 +117,13 @@ test('an embedder has no probation: vectors of two versions do not belong into o
   assert.deepEqual(said(world.finish(`test ${NEW}`)), [`committed ${NEW}`]);
 });
 
+test('a language detector has no probation: no request asks for it', () => {
+  const world = working({ settings: { languageDetector: 'a' } });
+  stage(world);
+  world.drain();
+  assert.equal(outcomeOf(world), 'committed');
+});
+
 test('one that reads vectors is tested with the embedder, whose lease ends with the test', () => {
   const world = working({ others: [EMBEDDER], settings: { embedder: 'e' } });
   stage(world, candidate({ needsEmbedding: true, lane: 'heavy' }));

@@ -16,7 +16,7 @@ import { policyOf } from '../../policies/index.ts';
 import { checkLoad, checkRefusal, checkState, nameOf } from './checks.ts';
 import { Clients } from './clients.ts';
 import { featuresOf, freed, lessonOf, testOf, wordsAlone } from './ends.ts';
-import { BAD, CRASH, type Fault, type Happening } from './happening.ts';
+import { BAD, CRASH, type Fault, FULL, type Happening } from './happening.ts';
 import { features, MB, names } from './made.ts';
 import { Shelf } from './shelf.ts';
 import { TrueMemory, type TrueSize } from './true-memory.ts';
@@ -266,7 +266,7 @@ export class World {
   }
 
   #finish(step: Step, fault: Fault, report?: LoadReport): void {
-    const failure = fault === 'broken' ? BAD : CRASH;
+    const failure = { none: CRASH, fail: CRASH, broken: BAD, full: FULL }[fault];
     const error = fault === 'none' ? null : failure;
     switch (step.type) {
       case 'load':

@@ -254,6 +254,7 @@ test('told to restart, the same process begins anew, and the command is not done
   skip,
 }, async () => {
   const { pid } = agent;
+  agent.writeConfig('{"http": ');
   assert.match(await order('restart'), /^0 .*SUCCEEDED/s);
   const timesUp = (): number => agent.output.match(/expertd is up/g)?.length ?? 0;
   await agent.until(
@@ -262,6 +263,7 @@ test('told to restart, the same process begins anew, and the command is not done
   );
   await agent.untilUp();
   assert.equal(agent.pid, pid);
+  assert.match(agent.output, /the new configuration is refused, and the old one stays/);
   assert.match(await agent.text(await agent.ask('hello again', 'dove')), /dove: hello again/);
   assert.match(await order('park dove'), /^0 .*SUCCEEDED/s, 'and it hears of the next one');
   assert.equal(agent.output.match(/expertd starts again/g)?.length, 1);

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, beforeEach, describe, test } from 'node:test';
 import { HttpServer } from '../../agent/http/server.ts';
-import type { DecisionTold, RolloutView } from '../../agent/service.ts';
+import type { DecisionTold } from '../../agent/service.ts';
 import { expertView, FakeService, refusal, said } from '../fakes/service.ts';
 import { LOCAL } from '../http/harness.ts';
 import { browser, closeChromium, openChromium } from './chromium.ts';
@@ -31,17 +31,6 @@ let service: FakeService;
 let server: HttpServer;
 let url: string;
 
-const ROLLED_BACK: RolloutView = {
-  version: '2.0.0',
-  phase: 'rolledBack',
-  progress: null,
-  share: null,
-  answered: 0,
-  failed: 0,
-  state: null,
-  error: { code: 'golden_differs', message: `asked "${EVIL}"`, hint: null, retryable: false },
-};
-
 /** Every state that an expert can be in. */
 function everyState(): void {
   const error = {
@@ -60,7 +49,7 @@ function everyState(): void {
     }),
     expertView('code-lang', 'text-classification', { state: 'quarantined', cell: null, error }),
     expertView('embedder', 'feature-extraction', { lane: 'fast', uses: 42, lastUsedMs: Date.now() }),
-    expertView('lang-id', 'text-classification', { state: 'absent', cell: null, rollout: ROLLED_BACK }),
+    expertView('lang-id', 'text-classification', { state: 'absent', cell: null }),
     expertView('medical', 'retrieval', { pinned: true, leases: 1, summary: `A glossary ${EVIL}` }),
     expertView('writer', 'text-generation', { state: 'loading', cell: 'heavy-2' }),
   ];
@@ -120,8 +109,6 @@ describe('the page', { skip: why ?? false }, () => {
       (await row(/^code-lang/).textContent()) ?? '',
       /crashed 3 times.*then clear it\..*quarantined.*Clear/,
     );
-    const rolledBack = (await row(/^lang-id/).textContent()) ?? '';
-    assert.match(rolledBack, /absent, version 2\.0\.0 was rolled back: asked "[^"]*.*Clear/s);
     await page.getByRole('link', { name: 'Decision 43' }).waitFor();
     await page.getByText('no expert was confident').waitFor();
     assert.deepEqual(faults, []);

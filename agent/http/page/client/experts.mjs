@@ -79,12 +79,11 @@ class Row {
   }
 
   /** @param {Expert} expert */
-  #offer({ state, pinned, rollout }) {
+  #offer({ state, pinned }) {
     const installed = state !== 'fetching' && state !== 'failed';
     const quarantined = state === 'quarantined';
     this.#commands = [IN_MEMORY.includes(state) ? 'unload' : 'load', pinned ? 'unpin' : 'pin', 'clear'];
-    const isClearable = quarantined || rollout?.phase === 'rolledBack';
-    const offered = [installed && !quarantined, installed, isClearable];
+    const offered = [installed && !quarantined, installed, quarantined];
     [this.#residency, this.#pin, this.#clear].forEach((button, index) => {
       const command = this.#commands[index] ?? 'clear';
       const name = `${command.charAt(0).toUpperCase()}${command.slice(1)}`;
@@ -119,36 +118,13 @@ class Row {
 }
 
 /** @param {Expert} expert */
-function stateOf({ state, progress, pinned, leases, rollout }) {
+function stateOf({ state, progress, pinned, leases }) {
   const how = [
     ...(progress === null ? [] : [percent(progress)]),
     ...(leases > 0 ? [`${leases} at work`] : []),
     ...(pinned ? ['pinned'] : []),
-    ...(rollout == null ? [] : rolloutOf(rollout)),
   ];
   return how.length === 0 ? state : `${state}, ${how.join(', ')}`;
-}
-
-/**
- * How far the version is that is to take its place; nothing once it has.
- * @param {NonNullable<Expert['rollout']>} rollout
- */
-function rolloutOf({ version, phase, answered, error }) {
-  const next = `version ${version ?? 'unknown'}`;
-  switch (phase) {
-    case 'fetching':
-      return [`${next} comes`];
-    case 'selfTest':
-      return [`${next} is tested`];
-    case 'probation':
-      return [`${next} on probation, ${answered} answered`];
-    case 'failed':
-      return [`${next} does not come: ${error?.message ?? 'no reason is known'}`];
-    case 'rolledBack':
-      return [`${next} was rolled back: ${error?.message ?? 'no reason is known'}`];
-    case 'committed':
-      return [];
-  }
 }
 
 /** @param {Expert} expert */

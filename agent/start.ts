@@ -113,19 +113,20 @@ async function run(
   // What was asked leaves its traces in the files that are made from here on: they are nobody else's business.
   process.umask(0o077);
   const stateDir = config.stateDir ?? defaultStateDir(io.env);
-  const logTail = new LogTail();
+  // Only a fleet asks for it.
+  const logTail = config.fleet.url === null ? null : new LogTail();
   const log = openLogger({
     level: config.log.level,
     isTTY: io.isTTY,
     toJournal: io.env['JOURNAL_STREAM'] !== undefined,
     write: (line) => {
       io.stdout.write(line);
-      logTail.push(line);
+      logTail?.push(line);
     },
   });
   const again = Promise.withResolvers<'again'>();
   const membership =
-    config.fleet.url === null
+    logTail === null
       ? null
       : new (await import('./membership/membership.ts')).Membership({
           config,

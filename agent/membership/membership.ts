@@ -72,7 +72,7 @@ export class Membership {
   /** The configuration, as it is written, with the fleet's word over it. */
   over(config: Config): Config {
     this.#config = config;
-    return this.#overlay === null ? config : overlaid(config, this.#overlay);
+    return this.#effective();
   }
 
   outbox(): OutboxOptions {
@@ -195,7 +195,7 @@ export class Membership {
       version,
       device,
       senses: () => {
-        const { embedder, languageDetector } = this.over(this.#config);
+        const { embedder, languageDetector } = this.#effective();
         return [embedder, languageDetector].filter((one) => one !== null);
       },
       stateDir,
@@ -231,6 +231,11 @@ export class Membership {
       this.#overlay = before;
       throw error;
     }
+  }
+
+  /** What counts now. */
+  #effective(): Config {
+    return this.#overlay === null ? this.#config : overlaid(this.#config, this.#overlay);
   }
 
   #circumstances(): Circumstances {

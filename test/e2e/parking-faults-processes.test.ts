@@ -67,6 +67,24 @@ async function untilReplaced(pid: number): Promise<void> {
   assert.notEqual(await fleet.pidOf('crow'), pid);
 }
 
+/** The cell of crow, which is stopped after it was parked. */
+async function standStillParked(): Promise<number> {
+  await fleet.park('crow');
+  const pid = await fleet.pidOf('crow');
+  process.kill(pid, 'SIGSTOP');
+  return pid;
+}
+
+/** The cell of crow, which is stopped in the middle of parking it. */
+async function standStillWhileParking(): Promise<number> {
+  await fleet.say('crow');
+  const pid = await fleet.pidOf('crow');
+  process.kill(pid, 'SIGSTOP');
+  await fleet.command('crow', 'park');
+  await fleet.untilState('crow', 'parking');
+  return pid;
+}
+
 test('a cell that stands still in a run: what was said is right, the rest is refused at the deadline', {
   skip,
 }, async () => {
@@ -100,9 +118,7 @@ test('a cell that stands still in a resume: the client is told at the deadline',
 
 test('a cell that stands still and is woken in time: its answer comes, once', { skip }, async () => {
   await forgive();
-  await fleet.park('crow');
-  const pid = await fleet.pidOf('crow');
-  process.kill(pid, 'SIGSTOP');
+  const pid = await standStillParked();
   const asking = fleet.ask('crow');
   await untilLeased('crow');
   process.kill(pid, 'SIGCONT');
@@ -114,9 +130,7 @@ test('a cell that is woken after its client was told: what it says then reaches 
   skip,
 }, async () => {
   await forgive();
-  await fleet.park('crow');
-  const pid = await fleet.pidOf('crow');
-  process.kill(pid, 'SIGSTOP');
+  const pid = await standStillParked();
   assert.equal((await fleet.ask('crow', LONG)).code, 'deadline');
   process.kill(pid, 'SIGCONT');
   await fleet.agent.until(
@@ -130,11 +144,7 @@ test('a cell that stands still while it parks is killed, and who waits is answer
   skip,
 }, async () => {
   await forgive();
-  await fleet.say('crow');
-  const pid = await fleet.pidOf('crow');
-  process.kill(pid, 'SIGSTOP');
-  await fleet.command('crow', 'park');
-  await fleet.untilState('crow', 'parking');
+  const pid = await standStillWhileParking();
   await fleet.say('crow');
   assert.ok(hasEnded(pid));
   const reasons = await fleet.reasons();
@@ -146,11 +156,7 @@ test('a cell that is killed while it parks: loaded anew, and nothing of the copy
   skip,
 }, async () => {
   await forgive();
-  await fleet.say('crow');
-  const pid = await fleet.pidOf('crow');
-  process.kill(pid, 'SIGSTOP');
-  await fleet.command('crow', 'park');
-  await fleet.untilState('crow', 'parking');
+  const pid = await standStillWhileParking();
   process.kill(pid, 'SIGKILL');
   await fleet.untilState('crow', 'absent');
   assert.match(await fleet.reasons(), /heavy-\d+ ended: killed by SIGKILL/);
@@ -163,9 +169,7 @@ test('a cell that is killed while it resumes: the request is answered, once, by 
   skip,
 }, async () => {
   await forgive();
-  await fleet.park('crow');
-  const pid = await fleet.pidOf('crow');
-  process.kill(pid, 'SIGSTOP');
+  const pid = await standStillParked();
   const asking = fleet.ask('crow', LONG);
   await untilLeased('crow');
   process.kill(pid, 'SIGKILL');
@@ -184,10 +188,7 @@ for (const what of ['parked', 'parking'] as const) {
     await fleet.park('crow');
     const pid = await fleet.pidOf('crow');
     if (what === 'parking') {
-      await fleet.say('crow');
-      process.kill(pid, 'SIGSTOP');
-      await fleet.command('crow', 'park');
-      await fleet.untilState('crow', 'parking');
+      assert.equal(await standStillWhileParking(), pid);
     }
     fleet.agent.signal('SIGKILL');
     await fleet.agent.exit();

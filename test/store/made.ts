@@ -4,6 +4,7 @@ import type { Event } from '../../agent/events.ts';
 import { NO_GUESSES } from '../../agent/guesses.ts';
 import { NO_HABITS } from '../../agent/habits.ts';
 import type { LogEntry } from '../../agent/ports.ts';
+import { newEntry } from '../../agent/residency.ts';
 import type { Settings } from '../../agent/tuning.ts';
 import type {
   Choice,
@@ -79,25 +80,7 @@ export const resident: Residency = { state: 'resident', cell: 'fast-1', sinceMs:
 export const loading: Residency = { state: 'loading', cell: 'fast-1', sinceMs: 0, deadlineMs: 1e9 };
 
 export function entryOf(id: string, residency: Residency): Entry {
-  return {
-    expert: expert(id),
-    residency,
-    lastUsedMs: 0,
-    uses: 0,
-    ageAtUse: 0,
-    crashesMs: [],
-    notBeforeMs: 0,
-    lastError: null,
-    wanted: false,
-    dismissed: false,
-    fate: null,
-    keepAliveMs: null,
-    keptBytes: 0,
-    parkedBytes: null,
-    parkFailure: null,
-    coldBytes: 0,
-    guessed: false,
-  };
+  return { ...newEntry(expert(id)), residency };
 }
 
 export function stateOf(residencies: Readonly<Record<string, Residency>> = { embedder: resident }): State {
